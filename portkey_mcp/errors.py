@@ -1,0 +1,107 @@
+"""Every way a call can fail, as types. `gateway/answer.py` is the one table that turns them into what a client sees.
+
+    PortkeyError
+    ├── Mistake              a person's file or command is wrong; carries where it is and what would help
+    ├── Refusal              the gateway says no, by rule
+    │   ├── Unauthenticated  no credential, or one that does not verify
+    │   ├── Forbidden        known, but not allowed here
+    │   ├── NotFound         no such endpoint, session, tool, prompt or resource
+    │   └── InvalidRequest   the message is wrong; carries the JSON-RPC code
+    ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
+    └── UpstreamDown         the upstream gave no answer
+        └── UpstreamTimeout  it was given its time
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class PortkeyError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class Mistake(PortkeyError):
+    """A person's mistake in a file or on the command line; printed as `FILE:LINE:COLUMN: what`, exit code 2."""
+
+    def __init__(self, what: str, *, file: str = "", line: int = 0, column: int = 0) -> None:
+        where = ":".join([file, *([str(line), str(column)] if line else [])]) if file else ""
+        super().__init__(f"{where}: {what}" if where else what)
+        self.what, self.file, self.line, self.column = what, file, line, column
+
+
+class Refusal(PortkeyError):
+    """The gateway's own no. `str()` is fit for the client's eyes: it names nothing that is hidden from it."""
+
+
+class Unauthenticated(Refusal):
+    """No credential was sent, or it does not verify."""
+
+
+class Forbidden(Refusal):
+    """The principal is known and may not enter here."""
+
+
+class NotFound(Refusal):
+    """What was asked for does not exist, or not for this principal; the two look alike on purpose."""
+
+
+@dataclass
+class InvalidRequest(Refusal):
+    """The message breaks the protocol.
+
+    `code` is the JSON-RPC code of the answer, `data` its data member; None leaves data out.
+    """
+
+    code: int
+    message: str
+    data: Any = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass
+class UpstreamError(PortkeyError):
+    """The upstream's own JSON-RPC error. `error` is the raw error object and reaches the client as it is.
+
+    `status` and `headers` are those of the HTTP answer that carried it; 0 and empty for other transports.
+    """
+
+    error: dict[str, Any]
+    status: int = 0
+    headers: dict[str, str] | None = None
+
+    @property
+    def code(self) -> int:
+        code = self.error.get("code")
+        return code if isinstance(code, int) else 0
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.error.get('message', '')}"
+
+
+@dataclass
+class UpstreamDown(PortkeyError):
+    """No answer came from the upstream: it could not be reached, broke off, or its breaker is open.
+
+    `server` is its name, `reason` one sentence for a person. `status` is the HTTP status where one was received
+    (401, 403, 429, 5xx without a JSON-RPC body), else 0. `retry_after` is in seconds, None when unknown.
+    `sent` says whether the request may have reached the upstream: then it is never repeated.
+    """
+
+    server: str
+    reason: str
+    status: int = 0
+    retry_after: float | None = None
+    sent: bool = False
+    headers: dict[str, str] | None = None
+
+    def __str__(self) -> str:
+        return f"server {self.server!r} is not available: {self.reason}"
+
+
+class UpstreamTimeout(UpstreamDown):
+    """The upstream was given its time and did not answer."""
+
+    def __str__(self) -> str:
+        return f"server {self.server!r} did not answer: {self.reason}"

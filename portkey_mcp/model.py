@@ -1,0 +1,130 @@
+"""What travels between the rooms: frozen values in the user's words. No behaviour beyond asking a value about itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from portkey_mcp.wire import Json
+
+Era = Literal["legacy", "modern"]
+"""*modern* = protocol 2026-07-28 and later, stateless; *legacy* = 2025-11-25 and earlier, with a handshake."""
+
+Transport = Literal["http", "sse", "stdio"]
+EndpointKind = Literal["server", "bundle", "hub", "root"]
+Role = Literal["owner", "admin", "member", "viewer"]
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A registered upstream MCP server.
+
+    `headers`, `env`, `url` and `command` may hold references (`${env:…}`, `${file:…}`, `${secret:…}`); whoever opens
+    a link resolves them then, so no secret rests here. `protocol` is `auto` or a pinned protocol version.
+    `process` says for stdio whether everybody shares one process or each principal has its own.
+    """
+
+    workspace: str
+    name: str
+    transport: Transport
+    url: str = ""
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    protocol: str = "auto"
+    process: Literal["principal", "shared"] = "principal"
+    title: str = ""
+    enabled: bool = True
+
+    @property
+    def key(self) -> str:
+        """`workspace/name`, unique in the gateway."""
+        return f"{self.workspace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A named choice from several servers of one workspace; `include` are globs `server/name`."""
+
+    workspace: str
+    name: str
+    title: str
+    include: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A team's space. Keys of `servers` and `bundles` are their names; `policy` is the parsed policy document."""
+
+    slug: str
+    name: str
+    servers: Mapping[str, McpServer]
+    bundles: Mapping[str, Bundle]
+    policy: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Everything registered, as one immutable snapshot; swapped whole when anything changes."""
+
+    workspaces: Mapping[str, Workspace] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Host alias (lower case, no port) to the path it stands for, `workspace/server` or `workspace`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls. `id` is stable and unique; `workspaces` maps each workspace's slug to the role there.
+
+    A local admin (`auth: none`) has `everywhere` set to its role in every workspace.
+    """
+
+    id: str
+    name: str
+    kind: Literal["person", "service", "local"]
+    workspaces: Mapping[str, Role] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    everywhere: Role | None = None
+
+    def role_in(self, workspace: str) -> Role | None:
+        """The role in a workspace, or None: then nothing there exists for this principal."""
+        return self.workspaces.get(workspace, self.everywhere)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a client connected to. `name` is the server's or bundle's; empty for a hub."""
+
+    kind: EndpointKind
+    workspace: Workspace
+    name: str = ""
+
+    @property
+    def path(self) -> str:
+        """Canonical path below the origin, without `/mcp`: `ws/server`, `ws`, or `` for the root hub."""
+        if self.kind == "root":
+            return ""
+        return f"{self.workspace.slug}/{self.name}" if self.name else self.workspace.slug
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One principal at one endpoint: what admission grants and every decision is asked with."""
+
+    principal: Principal
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """How a visitor is introduced upstream. Links are shared between visitors with an equal `party`.
+
+    `party` is the legacy session's id, or a digest of principal and capabilities where there is no session.
+    `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks.
+    """
+
+    party: str
+    principal: str
+    capabilities: Json = field(hash=False, compare=False, default_factory=dict)
+    client_info: Json = field(hash=False, compare=False, default_factory=dict)
+    version: str = ""

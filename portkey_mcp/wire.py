@@ -1,0 +1,63 @@
+"""JSON as it travels: read once, losslessly, and written back.
+
+Big integers, nulls and unknown members survive. What two readers could read differently is refused: duplicate
+member names, NaN and Infinity, numbers that overflow a float. Knows nothing of MCP.
+"""
+
+import json
+from typing import Any, NoReturn
+
+Json = dict[str, Any]
+"""One JSON object; the shape of every MCP message, params and result on the raw path."""
+
+
+class MalformedJson(ValueError):
+    """The bytes are not JSON that every reader would read alike. `str()` says what is wrong, for a person."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedJson(f"duplicate member name {twice!r}")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise MalformedJson(f"number {text[:32]} is out of range")
+    return value
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def loads(data: bytes | str) -> Any:
+    """Read one JSON value.
+
+    Raises:
+        MalformedJson: not UTF-8, not JSON, nested too deeply, or ambiguous (duplicate names, NaN, overflow).
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        return _decoder.decode(text)
+    except MalformedJson:
+        raise
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise MalformedJson("nested too deeply") from None
+    except ValueError as error:
+        raise MalformedJson(str(error)) from None
+
+
+def dumps(value: Any) -> bytes:
+    """Write one JSON value, compact and in ASCII, so that lone surrogates survive as escapes."""
+    return _encoder.encode(value).encode("ascii")
