@@ -2,6 +2,7 @@
 
     PortkeyError
     ├── Mistake              a person's file or command is wrong; carries where it is and what would help
+    │   └── Mistakes         several of them, all that one file has
     ├── Refusal              the gateway says no, by rule
     │   ├── Unauthenticated  no credential, or one that does not verify
     │   ├── Forbidden        known, but not allowed here
@@ -12,6 +13,7 @@
         └── UpstreamTimeout  it was given its time
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,14 @@ class Mistake(PortkeyError):
         where = ":".join([file, *([str(line), str(column)] if line else [])]) if file else ""
         super().__init__(f"{where}: {what}" if where else what)
         self.what, self.file, self.line, self.column = what, file, line, column
+
+
+class Mistakes(Mistake):
+    """All mistakes of one file, in its order; `str()` is one line for each."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
 
 
 class Refusal(PortkeyError):

@@ -92,6 +92,16 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredKey:
+    """An API key that `portkey.yaml` declares. `key` is the key itself, resolved, and never shown."""
+
+    workspace: str
+    name: str
+    key: str = field(repr=False)
+    role: Role = "member"
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """What a client connected to. `name` is the server's or bundle's; empty for a hub."""
 

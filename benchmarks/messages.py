@@ -1,0 +1,142 @@
+"""What is said: the requests of the load, the replies of the upstream, and how a reply is checked.
+
+Requests and long results are rendered once; what differs between two of them is the id.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Era = Literal["legacy", "modern"]
+ERAS: tuple[Era, ...] = ("legacy", "modern")
+VERSIONS: dict[Era, str] = {"legacy": "2025-11-25", "modern": "2026-07-28"}
+
+TOOLS = 100
+LARGE = 100_000
+"""Characters of the long result."""
+
+_ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": VERSIONS["modern"],
+    "io.modelcontextprotocol/clientInfo": {"name": "load", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+_CAPABILITIES = {"tools": {"listChanged": False}}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of request. `needle` is what every right reply contains, `{id}` standing for the request's id."""
+
+    name: str
+    title: str
+    method: str
+    params: dict[str, Any]
+    needle: str
+    size: int
+
+
+ECHO = Operation(
+    "echo", "tools/call echo", "tools/call", {"name": "echo", "arguments": {"text": "hello {id}"}}, '"hello {id}"', 0
+)
+LIST = Operation("list", f"tools/list of {TOOLS} tools", "tools/list", {}, f'"tool_{TOOLS - 1}"', 40_000)
+RESULT = Operation(
+    "large", "100 KB result", "tools/call", {"name": "large", "arguments": {}}, "0123456789" * 100, LARGE
+)
+OPERATIONS = (ECHO, LIST, RESULT)
+
+
+def template(operation: Operation, era: Era) -> bytes:
+    """The request's body, with `%d` where the id stands; as often as `ids` counts."""
+    params = {**operation.params, "_meta": _ENVELOPE} if era == "modern" else operation.params
+    message = {"jsonrpc": "2.0", "id": "{id}", "method": operation.method, "params": params}
+    text = json.dumps(message, separators=(",", ":")).replace('"{id}"', "%d").replace("{id}", "%d")
+    return text.encode()
+
+
+def headers(operation: Operation, era: Era, session: str = "") -> dict[str, str]:
+    """The HTTP headers of a request, but for Host and length."""
+    found = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": VERSIONS[era],
+    }
+    if era == "legacy":
+        return {**found, "mcp-session-id": session} if session else found
+    found["mcp-method"] = operation.method
+    return {**found, "mcp-name": operation.params["name"]} if "name" in operation.params else found
+
+
+def right(operation: Operation, ident: int, body: bytes, thorough: bool) -> bool:
+    """Whether a reply is the right one. `thorough` parses a long reply too; a short one is always parsed."""
+    needle = operation.needle.replace("{id}", str(ident)).encode()
+    if len(body) < operation.size or needle not in body:
+        return False
+    if operation.size and not thorough:
+        return True
+    message = json.loads(body)
+    return message.get("id") == ident and "result" in message
+
+
+def answer(message: Mapping[str, Any], era: Era) -> bytes | None:
+    """The upstream's reply to a parsed message; None for a notification."""
+    if "id" not in message:
+        return None
+    ident = json.dumps(message["id"]).encode()
+    result = _result(message.get("method", ""), message.get("params") or {}, era)
+    if result is None:
+        return b'{"jsonrpc":"2.0","id":%b,"error":{"code":-32601,"message":"Method not found"}}' % ident
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (ident, result)
+
+
+def _result(method: str, params: Mapping[str, Any], era: Era) -> bytes | None:
+    if method == "tools/call":
+        if params.get("name") == "large":
+            return _LARGE[era]
+        return _text(params["arguments"]["text"], era)
+    return _RENDERED[era].get(method)
+
+
+def _render(result: dict[str, Any], era: Era, *, cached: bool = False) -> bytes:
+    if era == "modern":
+        result = {"resultType": "complete", **result}
+        if cached:
+            result |= {"ttlMs": 3_600_000, "cacheScope": "public"}
+    return json.dumps(result, separators=(",", ":")).encode()
+
+
+def _text(text: str, era: Era) -> bytes:
+    return _render({"content": [{"type": "text", "text": text}]}, era)
+
+
+def _tool(name: str) -> dict[str, Any]:
+    properties = {
+        f"argument_{number}": {"type": "string", "description": "What this argument is for, in one plain sentence."}
+        for number in range(6)
+    }
+    schema = {"type": "object", "properties": properties, "required": ["argument_0"]}
+    return {"name": name, "title": name.title(), "description": "Does what its name says. " * 8, "inputSchema": schema}
+
+
+_TOOLS = [
+    {"name": "echo", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}},
+    {"name": "large", "inputSchema": {"type": "object"}},
+    *(_tool(f"tool_{number}") for number in range(2, TOOLS)),
+]
+_INFO = {"name": "benchmark", "version": "1"}
+_LARGE = {era: _text("0123456789" * (LARGE // 10), era) for era in ERAS}
+_RENDERED: dict[Era, dict[str, bytes]] = {
+    "legacy": {
+        "initialize": _render(
+            {"protocolVersion": VERSIONS["legacy"], "capabilities": _CAPABILITIES, "serverInfo": _INFO}, "legacy"
+        ),
+        "ping": b"{}",
+        "tools/list": _render({"tools": _TOOLS}, "legacy"),
+    },
+    "modern": {
+        "server/discover": _render(
+            {"supportedVersions": [VERSIONS["modern"]], "capabilities": _CAPABILITIES}, "modern", cached=True
+        ),
+        "tools/list": _render({"tools": _TOOLS}, "modern", cached=True),
+    },
+}

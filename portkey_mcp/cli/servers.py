@@ -1,0 +1,156 @@
+"""`servers`: the MCP servers of a workspace, registered, listed, tried and taken away."""
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+from urllib.parse import urlsplit
+
+import anyio
+import typer
+
+from portkey_mcp.cli import show
+from portkey_mcp.cli.imports import import_file
+from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
+from portkey_mcp.cli.stores import opened
+from portkey_mcp.cli.trying import describe, list_tools
+from portkey_mcp.errors import Mistake
+from portkey_mcp.model import McpServer, Transport
+from portkey_mcp.settings import Settings
+
+app = typer.Typer(help="The MCP servers of a workspace.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The server's name, unique in its workspace.", show_default=False)]
+Filter = Annotated[str | None, typer.Option("--workspace", "-w", metavar="SLUG", help="Only those of this workspace.")]
+Url = Annotated[str, typer.Option("--url", help="Where it is, for a server over HTTP or SSE.", show_default=False)]
+Command = Annotated[list[str] | None, typer.Argument(help="After `--`: the command of a server over stdio.")]
+TransportOption = Annotated[str, typer.Option("--transport", help="http or sse, for a URL; http, if not given.")]
+Header = Annotated[
+    list[str] | None, typer.Option("--header", help="`Name: value`, sent with each request; repeatable.")
+]
+Env = Annotated[list[str] | None, typer.Option("--env", help="`NAME=value` for the command; repeatable.")]
+Protocol = Annotated[str, typer.Option("--protocol", help="A protocol version to speak; auto asks the server.")]
+Title = Annotated[str, typer.Option("--title", help="What people call it.")]
+Shared = Annotated[bool, typer.Option("--shared", help="One process for everybody, not one for each caller.")]
+File = Annotated[Path, typer.Argument(help="A file of Claude Desktop, Claude Code, Cursor or VS Code.")]
+Approve = Annotated[bool, typer.Option("--approve", help="Take over commands too: the gateway will run them.")]
+
+
+@app.command("list")
+def list_(workspace: Filter = None, config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List servers and their URLs."""
+    rows = anyio.run(_list, load(config, data), workspace)
+    show.records(rows, as_json=as_json, empty="No servers yet; `portkey-mcp servers add NAME --workspace SLUG …`.")
+
+
+async def _list(settings: Settings, only: str | None) -> list[dict[str, object]]:
+    async with opened(settings) as stores:
+        directory, origins = await stores.registry.directory(), await stores.registry.origins()
+    return [
+        {
+            "workspace": slug,
+            "name": server.name,
+            "url": f"{settings.base_url}/{server.key}/mcp",
+            "transport": server.transport,
+            "target": urlsplit(server.url)._replace(query="").geturl() if server.url else " ".join(server.command),
+            "enabled": server.enabled,
+            "managed_by": origins[server.key],
+        }
+        for slug, workspace in directory.workspaces.items()
+        for server in workspace.servers.values()
+        if only in (None, slug)
+    ]
+
+
+@app.command()
+def add(
+    name: Name,
+    workspace: Workspace,
+    command: Command = None,
+    url: Url = "",
+    transport: TransportOption = "http",
+    header: Header = None,
+    env: Env = None,
+    protocol: Protocol = "auto",
+    title: Title = "",
+    shared: Shared = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Register a server: a --url, or a command after `--`. Values may be references like `${env:NAME}`."""
+    if bool(url) == bool(command):
+        raise Mistake("give a --url, or a command after `--`, and not both")
+    if transport not in ("http", "sse"):
+        raise Mistake(f"there is no transport {transport!r}; expected http or sse, or a command after `--` for stdio")
+    server = McpServer(
+        workspace=workspace,
+        name=name,
+        transport=cast(Transport, transport) if url else "stdio",
+        url=url,
+        command=tuple(command or ()),
+        env=_pairs(env, "=", "--env NAME=value"),
+        headers=_pairs(header, ":", "--header 'Name: value'"),
+        protocol=protocol,
+        process="shared" if shared else "principal",
+        title=title,
+    )
+    settings = load(config, data)
+    anyio.run(_add, settings, server)
+    typer.echo(f"Server {name!r} is at {settings.base_url}/{server.key}/mcp; `portkey-mcp servers test` tries it.")
+
+
+def _pairs(given: list[str] | None, separator: str, form: str) -> dict[str, str]:
+    pairs = [text.partition(separator) for text in given or ()]
+    if wrong := next((text for text in pairs if not text[1] or not text[0].strip()), None):
+        raise Mistake(f"{wrong[0]!r} is not understood; expected {form}")
+    return {name.strip(): value.strip() if separator == ":" else value for name, _, value in pairs}
+
+
+async def _add(settings: Settings, server: McpServer) -> None:
+    async with opened(settings) as stores:
+        await stores.registry.add_server(server)
+
+
+@app.command()
+def remove(name: Name, workspace: Workspace, config: Config = None, data: Data = None) -> None:
+    """Take a server away, with the secrets that came with it."""
+    anyio.run(_remove, load(config, data), workspace, name)
+    typer.echo(f"Server {name!r} of workspace {workspace!r} is removed.")
+
+
+async def _remove(settings: Settings, workspace: str, name: str) -> None:
+    async with opened(settings) as stores:
+        await stores.registry.remove_server(workspace, name)
+
+
+@app.command("test")
+def try_(name: Name, workspace: Workspace, config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Connect to a server and say what it is."""
+    show.records(anyio.run(_ask, load(config, data), workspace, name, "describe"), as_json=as_json)
+
+
+@app.command()
+def tools(name: Name, workspace: Workspace, config: Config = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Connect to a server and list its tools."""
+    rows = anyio.run(_ask, load(config, data), workspace, name, "tools")
+    show.records(rows, as_json=as_json, empty="It has no tools.")
+
+
+async def _ask(
+    settings: Settings, workspace: str, name: str, what: Literal["describe", "tools"]
+) -> list[dict[str, object]]:
+    async with opened(settings) as stores:
+        server = await stores.server(workspace, name)
+        return await (describe if what == "describe" else list_tools)(stores.registry.resolve, server)
+
+
+@app.command("import")
+def import_(
+    file: File, workspace: Workspace, approve: Approve = False, config: Config = None, data: Data = None
+) -> None:
+    """Take over the servers of a client's file; a command only with --approve, after it was shown in full."""
+    anyio.run(_import, load(config, data), file, workspace, approve)
+
+
+async def _import(settings: Settings, file: Path, workspace: str, approve: bool) -> None:
+    async with opened(settings) as stores:
+        await stores.workspace(workspace)
+        await import_file(stores, file, workspace, approve=approve)

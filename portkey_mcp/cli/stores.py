@@ -1,0 +1,62 @@
+"""What commands work on: the database of `--data`, after taking over the file of `--config` as `serve` would."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from portkey_mcp.errors import Mistake
+from portkey_mcp.identity.authenticate import Identity
+from portkey_mcp.model import McpServer, Workspace
+from portkey_mcp.registry.provisioning import Provisioning
+from portkey_mcp.registry.service import Registry
+from portkey_mcp.sealing import KeyRing
+from portkey_mcp.settings import Settings
+from portkey_mcp.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The rooms that a command asks."""
+
+    registry: Registry
+    identity: Identity
+
+    async def workspace(self, slug: str) -> Workspace:
+        """A workspace.
+
+        Raises:
+            Mistake: there is none.
+        """
+        workspaces = (await self.registry.directory()).workspaces
+        if slug not in workspaces:
+            raise Mistake(f"there is no workspace {slug!r}; known are: {', '.join(workspaces) or 'none'}")
+        return workspaces[slug]
+
+    async def server(self, slug: str, name: str) -> McpServer:
+        """A server of a workspace.
+
+        Raises:
+            Mistake: there is none.
+        """
+        servers = (await self.workspace(slug)).servers
+        if name not in servers:
+            raise Mistake(f"workspace {slug!r} has no server {name!r}; known are: {', '.join(servers) or 'none'}")
+        return servers[name]
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Stores]:
+    """Open the database, migrated, and close it at the end.
+
+    Raises:
+        Mistake: the file or the data directory is wrong.
+    """
+    database = await Database.open(settings.data)
+    try:
+        keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
+        registry, identity = Registry(database, keyring), Identity(database)
+        if settings.config is not None:
+            await Provisioning(registry, identity).apply(settings.config)
+        yield Stores(registry, identity)
+    finally:
+        await database.close()

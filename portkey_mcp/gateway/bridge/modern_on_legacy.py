@@ -1,0 +1,127 @@
+"""A modern client on a legacy upstream: the envelope is taken off, questions park the call, results are stamped."""
+
+import weakref
+from typing import Final
+
+from mcp_types import URL_ELICITATION_REQUIRED
+from mcp_types.methods import INPUT_REQUIRED_METHODS
+
+from portkey_mcp.errors import UpstreamError
+from portkey_mcp.gateway.bridge.envelope import legacy_params, modern_error, modern_result
+from portkey_mcp.gateway.bridge.parked import Parked, Parking, digest_of
+from portkey_mcp.gateway.bridge.way import Way, as_object, ignore, log_level, refuse_question, send
+from portkey_mcp.upstream.link import Link
+from portkey_mcp.wire import Json
+
+LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+_levels: weakref.WeakKeyDictionary[Link, int] = weakref.WeakKeyDictionary()
+"""The lowest log level that was set on each legacy link; a link's level is only ever lowered."""
+
+
+async def forward(way: Way, parking: Parking, path: str) -> Json:
+    """Answer a modern request from a legacy upstream. `path` is the endpoint's, for binding a parked call to it.
+
+    Raises:
+        UpstreamError: with the code the modern era has for it.
+        InvalidRequest: a retry whose state is not to be trusted, or too many parked calls.
+    """
+    await _lower_level(way)
+    try:
+        result = await _answer(way, parking, path)
+    except UpstreamError as error:
+        if error.code == URL_ELICITATION_REQUIRED and (required := _url_input(way, error.error)):
+            return required
+        raise UpstreamError(modern_error(way.method, error.error), error.status, error.headers) from None
+    if result.get("resultType") == "input_required":
+        return result
+    return modern_result(way.method, result, way.link.hello)
+
+
+async def _answer(way: Way, parking: Parking, path: str) -> Json:
+    params = way.params or {}
+    state = params.get("requestState")
+    digest = digest_of(path, way.method, params)
+    if isinstance(state, str) and way.method in INPUT_REQUIRED_METHODS:
+        return await parking.resume(
+            way.principal, digest, state, as_object(params.get("inputResponses")), HearingOf(way)
+        )
+    if way.method in INPUT_REQUIRED_METHODS and way.capabilities:
+
+        async def run(parked: Parked) -> Json:
+            async def ask(message: Json) -> Json:
+                return await parked.ask(modern_question(message)) if way.may_ask(message) else refuse_question(message)
+
+            return await send(way, legacy_params(way.params), on_notification=parked.notify, on_request=ask)
+
+        return await parking.begin(way.principal, digest, run, HearingOf(way))
+
+    async def refuse(message: Json) -> Json:
+        return refuse_question(message)
+
+    return await send(way, legacy_params(way.params), on_notification=HearingOf(way).notify, on_request=refuse)
+
+
+class HearingOf:
+    """The modern client's side of a call: log messages only as loud as this very request asked for."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._level = _rank(log_level(way.params))
+
+    async def notify(self, message: Json) -> None:
+        """Pass on a notification, unless it is a log message that was not asked for."""
+        if message["method"] == "notifications/message":
+            level = as_object(message.get("params")).get("level")
+            if self._level is None or (_rank(level) or 0) < self._level:
+                return
+        await self._way.reply.notify(message)
+
+    async def ask(self, message: Json) -> Json:
+        """Modern clients are never asked directly."""
+        return refuse_question(message)
+
+
+def _rank(level: object) -> int | None:
+    return LEVELS.index(level) if level in LEVELS else None
+
+
+async def _lower_level(way: Way) -> None:
+    """Make the legacy session at least as talkative as this request wants; others filter for themselves."""
+    rank = _rank(log_level(way.params))
+    if rank is None or "logging" not in as_object(way.link.hello.get("capabilities")):
+        return
+    if rank >= _levels.get(way.link, len(LEVELS)):
+        return
+
+    async def refuse(message: Json) -> Json:
+        return refuse_question(message)
+
+    await way.link.request("logging/setLevel", {"level": LEVELS[rank]}, on_notification=ignore, on_request=refuse)
+    _levels[way.link] = rank
+
+
+def modern_question(message: Json) -> Json:
+    """A legacy server request as an input request; the legacy elicitation id has no place in it."""
+    params = message.get("params")
+    if message["method"] == "elicitation/create" and isinstance(params, dict) and "elicitationId" in params:
+        return {**message, "params": {key: value for key, value in params.items() if key != "elicitationId"}}
+    return message
+
+
+def _url_input(way: Way, error: Json) -> Json | None:
+    """-32042 says which URLs a person must visit before the call is sent again; modern clients get input requests.
+
+    None when the client cannot show URLs or the error names none; then it is passed on as an error.
+    """
+    if way.method not in INPUT_REQUIRED_METHODS:
+        return None
+    listed = as_object(error.get("data")).get("elicitations")
+    requests = {
+        f"url-{number}": modern_question({"method": "elicitation/create", "params": {"mode": "url", **elicitation}})
+        for number, elicitation in enumerate(listed if isinstance(listed, list) else [])
+        if isinstance(elicitation, dict)
+    }
+    if not requests or not all(way.may_ask(request) for request in requests.values()):
+        return None
+    return {"resultType": "input_required", "inputRequests": requests}

@@ -1,0 +1,164 @@
+"""What every bridge is given: one request on its way from a client of one era to a link of another."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import anyio
+from mcp_types import LOG_LEVEL_META_KEY, METHOD_NOT_FOUND
+
+from portkey_mcp.errors import UpstreamTimeout
+from portkey_mcp.gateway.session import Live
+from portkey_mcp.model import Era
+from portkey_mcp.upstream.link import Link
+from portkey_mcp.wire import Json
+
+ASKABLE: Final[Mapping[str, str]] = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+"""Server request -> the client capability that must be declared for it."""
+
+HARD_LIMIT: Final = 12
+"""A call that keeps making progress may take this many times its timeout in all (one hour at the default)."""
+
+
+class Answers(Protocol):
+    """The client's side of one call, or of a standing stream."""
+
+    async def notify(self, message: Json) -> None:
+        """Pass on one raw notification."""
+        ...
+
+    async def ask(self, message: Json) -> Json:
+        """Ask the client one raw server request; returns `{"result": …}` or `{"error": …}`."""
+        ...
+
+
+@dataclass(slots=True)
+class Way:
+    """One request between two eras.
+
+    `params` are the client's, raw. `live` is the legacy session's state, None without one. `timeout` is in seconds,
+    counted anew at each notification. `inject` puts the CLIENT span's trace context into a `_meta`.
+    """
+
+    method: str
+    params: Json | None
+    era: Era
+    version: str
+    capabilities: Json
+    client_info: Json
+    principal: str
+    link: Link
+    reply: Answers
+    timeout: float
+    live: Live | None = None
+    param_headers: dict[str, str] | None = None
+    inject: Callable[[Json], Json] = field(default=lambda meta: meta)
+
+    def may_ask(self, message: Json) -> bool:
+        """Whether the client declared what this server request needs (2025-11-25 lifecycle; modern R2)."""
+        return declared(self.capabilities, message)
+
+
+def declared(capabilities: Json, message: Json) -> bool:
+    """Whether these client capabilities cover a server request. A method nobody knows needs no declaration.
+
+    An elicitation capability without modes means form mode only (2025-11-25 client/elicitation, Capabilities).
+    """
+    need = ASKABLE.get(message["method"])
+    if need is None:
+        return True
+    have = capabilities.get(need)
+    if not isinstance(have, dict):
+        return False
+    if need != "elicitation":
+        return True
+    params = message.get("params")
+    mode = params.get("mode", "form") if isinstance(params, dict) else "form"
+    return mode in have or (mode == "form" and "url" not in have)
+
+
+def refuse_question(message: Json) -> Json:
+    """The answer to an upstream that asks what the client cannot do; the client never hears of it."""
+    return {"error": {"code": METHOD_NOT_FOUND, "message": f"The client does not support {message['method']}"}}
+
+
+def with_meta(params: Json | None, change: Callable[[Json], Json]) -> Json:
+    """A copy of params whose `_meta` went through `change`; an empty `_meta` is left out unless it was there."""
+    params = params or {}
+    before = params.get("_meta")
+    after = change(dict(before) if isinstance(before, dict) else {})
+    if after or isinstance(before, dict):
+        return {**params, "_meta": after}
+    return params
+
+
+def log_level(params: Json | None) -> str | None:
+    """The log level a modern request asks for, None when it wants no log messages."""
+    meta = (params or {}).get("_meta")
+    level = meta.get(LOG_LEVEL_META_KEY) if isinstance(meta, dict) else None
+    return level if isinstance(level, str) else None
+
+
+async def send(
+    way: Way,
+    params: Json | None,
+    *,
+    on_notification: Callable[[Json], Awaitable[None]],
+    on_request: Callable[[Json], Awaitable[Json]],
+) -> Json:
+    """Send the request over the link with the patience of the call.
+
+    The clock starts anew with each notification and stands still while the client is being asked. A standing
+    stream (`subscriptions/listen`) has no clock.
+
+    Raises:
+        UpstreamTimeout: nothing came for `timeout` seconds, or the call exceeds its hard limit.
+        UpstreamError, UpstreamDown: as the link says.
+    """
+    endless = way.method == "subscriptions/listen"
+    now = anyio.current_time()
+    latest = math.inf if endless else now + way.timeout * HARD_LIMIT
+    asking = 0
+
+    with anyio.move_on_at(math.inf if endless else now + way.timeout) as patience:
+
+        def more_time() -> None:
+            if not endless:
+                patience.deadline = latest if asking else min(latest, anyio.current_time() + way.timeout)
+
+        async def heard(message: Json) -> None:
+            more_time()
+            await on_notification(message)
+
+        async def asked(message: Json) -> Json:
+            nonlocal asking
+            asking += 1
+            more_time()
+            try:
+                return await on_request(message)
+            finally:
+                asking -= 1
+                more_time()
+
+        return await way.link.request(
+            way.method,
+            with_meta(params, way.inject) if params is not None else None,
+            on_notification=heard,
+            on_request=asked,
+            param_headers=way.param_headers,
+        )
+    raise UpstreamTimeout(way.link.server.name, f"no answer within {way.timeout:g} s", sent=True)
+
+
+async def ignore(message: Json) -> None:
+    """Drop a notification that has nobody to go to."""
+
+
+def as_object(value: Any) -> Json:
+    """The value when it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}

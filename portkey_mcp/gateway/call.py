@@ -1,0 +1,56 @@
+"""One message on its way through the corridor, as plain values: who asks what, in which era."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from portkey_mcp.gateway.inbound import RequestId
+from portkey_mcp.gateway.session import Live, Session
+from portkey_mcp.model import Era, Introduction, Visit
+from portkey_mcp.wire import Json, dumps
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One MCP request. `params` are raw, None when absent; capabilities and client info are the client's own.
+
+    `session` and `live` belong to a legacy client that has shaken hands; `headers` are the HTTP request's, in lower
+    case.
+    """
+
+    visit: Visit
+    id: RequestId
+    method: str
+    params: Json | None
+    era: Era
+    version: str
+    capabilities: Json = field(default_factory=dict)
+    client_info: Json = field(default_factory=dict)
+    session: Session | None = None
+    live: Live | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def introduction(self) -> Introduction:
+        """How the caller is introduced upstream. Equal callers share what upstream keeps per session.
+
+        A session of its own where the client has one; else whoever is the same principal, from the same endpoint,
+        with the same capabilities.
+        """
+        principal = self.visit.principal.id
+        if self.session is not None:
+            party = self.session.id
+        else:
+            same = dumps([principal, self.visit.endpoint.path, self.capabilities])
+            party = hashlib.sha256(same).hexdigest()[:32]
+        return Introduction(
+            party=party,
+            principal=principal,
+            capabilities=self.capabilities,
+            client_info=self.client_info,
+            version=self.version if self.era == "legacy" else "",
+        )
+
+    def about(self, method: str, params: Json | None) -> "Call":
+        """The same caller asking something else."""
+        return replace(self, method=method, params=params)

@@ -1,0 +1,193 @@
+"""One server as one caller sees it: policy, link, bridge and back. Endpoints are made of lanes."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import anyio
+from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND
+from mcp_types.methods import CLIENT_REQUESTS, SPEC_CLIENT_METHODS
+
+from portkey_mcp.errors import InvalidRequest, UpstreamError
+from portkey_mcp.gateway.bridge import legacy_on_modern, modern_on_legacy, same
+from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, modern_meta
+from portkey_mcp.gateway.bridge.parked import Parking
+from portkey_mcp.gateway.bridge.way import Answers, Way, ignore, refuse_question, with_meta
+from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.schemas import Schemas, callable_tools
+from portkey_mcp.gateway.visible import View
+from portkey_mcp.model import Introduction, McpServer
+from portkey_mcp.policy.decide import Rules
+from portkey_mcp.policy.match import Pattern
+from portkey_mcp.sealing import KeyRing
+from portkey_mcp.telemetry.spans import Spans
+from portkey_mcp.upstream.link import Link
+from portkey_mcp.wire import Json
+
+LEGACY_TASKS: Final = ("tasks/get", "tasks/list", "tasks/result", "tasks/cancel", "tasks/update")
+"""Legacy tasks and the tasks extension share names and nothing else (SEP-2663): they never cross eras."""
+
+
+class Links(Protocol):
+    """Where links come from."""
+
+    async def link(self, server: McpServer, visitor: Introduction) -> Link:
+        """The caller's link to a server, opened when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every lane works with; made once by app.py. `timeout` is a call's, in seconds."""
+
+    links: Links
+    keyring: KeyRing
+    parking: Parking
+    schemas: Schemas
+    spans: Spans
+    timeout: float
+
+
+class Lane:
+    """One server for one caller. Cheap: made anew for every message."""
+
+    def __init__(
+        self,
+        means: Means,
+        server: McpServer,
+        call: Call,
+        rules: Rules,
+        chosen: tuple[Pattern, ...] | None = None,
+    ) -> None:
+        self.server = server
+        self.call = call
+        self.view = View(call.visit, server.name, rules, chosen)
+        self._means = means
+
+    async def link(self) -> Link:
+        """The caller's link; raises UpstreamDown or UpstreamError when there is none to be had."""
+        return await self._means.links.link(self.server, self.call.introduction)
+
+    async def hello(self) -> Json:
+        """The server's own greeting, in the caller's era: an InitializeResult or a DiscoverResult."""
+        link = await self.link()
+        if link.era == "legacy":
+            return link.hello if self.call.era == "legacy" else modern_hello(link.hello)
+        if self.call.era == "legacy":
+            return legacy_hello(link.hello, self.call.version)
+        return await self._cross(self.call.about("server/discover", self.call.params), link, None)
+
+    async def request(self, method: str, params: Json | None, reply: Answers) -> Json:
+        """Have the server answer one request, in the caller's era.
+
+        Raises:
+            InvalidRequest: hidden, unknown in this era, or contradicting its own headers.
+            UpstreamError, UpstreamDown: as the upstream has it.
+        """
+        call = self.call.about(method, params)
+        _check_era(call)
+        self.view.check(method, params, call.era)
+        link = await self.link()
+        if call.era != link.era and method in LEGACY_TASKS:
+            raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {method}")
+        result = await self._cross(call, link, reply)
+        if method == "tools/list":
+            result = callable_tools(link, result)
+        return self.view.listed(method, result)
+
+    async def notify(self, method: str, params: Json | None) -> None:
+        """Pass a legacy client's notification on to a legacy upstream; modern ones have no use for it."""
+        link = await self.link()
+        if link.era == "legacy":
+            await link.notify(method, params)
+
+    def bare(self, link: Link, params: Json) -> Json:
+        """The gateway's own request on the caller's behalf: params with the envelope that the link's era wants."""
+        if link.era == "legacy":
+            return params
+        return with_meta(params, lambda meta: modern_meta(meta, self.call.capabilities, self.call.client_info, None))
+
+    async def _cross(self, call: Call, link: Link, reply: Answers | None) -> Json:
+        answers = _Filtered(self.view, reply) if reply is not None else _Nobody()
+        headers = await self._headers(call, link)
+        try:
+            return await self._bridge(call, link, answers, headers)
+        except UpstreamError as error:
+            if error.code != HEADER_MISMATCH or headers is None:
+                raise
+            # The upstream's tools changed under our headers (H5); it has refused the call, so it may be sent again.
+            self._means.schemas.forget(link)
+            return await self._bridge(call, link, answers, await self._headers(call, link))
+
+    async def _headers(self, call: Call, link: Link) -> dict[str, str] | None:
+        async def list_page(params: Json) -> Json:
+            return await self.ask_link(link, "tools/list", params)
+
+        return await self._means.schemas.headers(call, link, list_page)
+
+    async def ask_link(self, link: Link, method: str, params: Json) -> Json:
+        """Send one request of the gateway's own over a link, as this caller; what it says on the way is dropped."""
+
+        async def refuse(message: Json) -> Json:
+            return refuse_question(message)
+
+        with anyio.fail_after(self._means.timeout):
+            return await link.request(method, self.bare(link, params), on_notification=ignore, on_request=refuse)
+
+    async def _bridge(self, call: Call, link: Link, answers: Answers, headers: dict[str, str] | None) -> Json:
+        with self._means.spans.client(call.method, call.params, link) as span:
+            way = Way(
+                method=call.method,
+                params=call.params,
+                era=call.era,
+                version=call.version,
+                capabilities=call.capabilities,
+                client_info=call.client_info,
+                principal=call.visit.principal.id,
+                link=link,
+                reply=answers,
+                timeout=self._means.timeout,
+                live=call.live,
+                param_headers=headers,
+                inject=span.inject,
+            )
+            result = await self._forward(way, call)
+            span.result(result)
+            return result
+
+    async def _forward(self, way: Way, call: Call) -> Json:
+        """The four cells."""
+        if way.link.era == "legacy":
+            if way.era == "legacy":
+                return await same.legacy(way)
+            return await modern_on_legacy.forward(way, self._means.parking, call.visit.endpoint.path)
+        return await same.modern(way) if way.era == "modern" else await legacy_on_modern.forward(way)
+
+
+def _check_era(call: Call) -> None:
+    """Refuse a method of the specification that the client's version does not have; unknown methods pass."""
+    if call.method in SPEC_CLIENT_METHODS and (call.method, call.version) not in CLIENT_REQUESTS:
+        raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {call.method}")
+
+
+class _Filtered:
+    """The caller's side of a call, without news of what is hidden from it."""
+
+    def __init__(self, view: View, reply: Answers) -> None:
+        self._view, self._reply = view, reply
+
+    async def notify(self, message: Json) -> None:
+        if self._view.hears(message):
+            await self._reply.notify(message)
+
+    async def ask(self, message: Json) -> Json:
+        return await self._reply.ask(message)
+
+
+class _Nobody:
+    """Nobody to hear or answer: the gateway's own requests."""
+
+    async def notify(self, message: Json) -> None:
+        return
+
+    async def ask(self, message: Json) -> Json:
+        return refuse_question(message)

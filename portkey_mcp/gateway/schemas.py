@@ -1,0 +1,108 @@
+"""The `x-mcp-header` side of tool calls (SEP-2243): headers made for an upstream, headers checked against a body.
+
+A call of a tool whose schema marks properties carries them as `Mcp-Param-*` headers, so the schema must be known
+before the call. It is fetched once per link and again when a tool is unknown or the upstream disagrees.
+"""
+
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from mcp.shared.inbound import (
+    MCP_PARAM_HEADER_PREFIX,
+    find_invalid_x_mcp_header,
+    mcp_param_headers,
+    validate_mcp_param_headers,
+    x_mcp_header_map,
+)
+
+from portkey_mcp.errors import InvalidRequest
+from portkey_mcp.gateway.bridge.way import as_object
+from portkey_mcp.gateway.call import Call
+from portkey_mcp.upstream.link import Link
+from portkey_mcp.wire import Json
+
+MOST_PAGES: Final = 100
+"""A list that never ends is cut off here."""
+
+REFRESH_AFTER: Final = 5.0
+"""Seconds before a tool that was not in the list is looked for again."""
+
+_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
+
+ListPage = Callable[[Json], Awaitable[Json]]
+"""Sends one `tools/list` with these params over the link, as the caller, and returns the raw result."""
+
+
+class Schemas:
+    """Input schemas of the tools behind each link, kept as long as the link lives."""
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakKeyDictionary[Link, tuple[float, dict[str, Json]]] = weakref.WeakKeyDictionary()
+
+    async def headers(self, call: Call, link: Link, list_page: ListPage) -> dict[str, str] | None:
+        """The `Mcp-Param-*` headers of a tool call, after checking those the client sent.
+
+        None when neither side of this call speaks a wire that has them.
+
+        Raises:
+            InvalidRequest: -32020, the client's headers contradict its own body.
+        """
+        outgoing = link.era == "modern" and link.server.transport == "http"
+        if call.method != "tools/call" or not (outgoing or call.era == "modern"):
+            return None
+        arguments = as_object((call.params or {}).get("arguments"))
+        if not arguments and not any(name.startswith(_PREFIX) for name in call.headers):
+            return None
+        schema = await self._schema(link, (call.params or {})["name"], list_page)
+        if schema is None:
+            return None
+        if call.era == "modern":
+            rejection = validate_mcp_param_headers(schema, arguments, call.headers)
+            if rejection is not None:
+                raise InvalidRequest(rejection.code, rejection.message, rejection.data)
+        if not outgoing or find_invalid_x_mcp_header(schema) is not None:
+            return None
+        return mcp_param_headers(x_mcp_header_map(schema), arguments)
+
+    def forget(self, link: Link) -> None:
+        """Drop what is known of a link's tools: it said they changed, or disagreed with our headers."""
+        self._known.pop(link, None)
+
+    async def _schema(self, link: Link, tool: str, list_page: ListPage) -> Json | None:
+        fetched, schemas = self._known.get(link, (-REFRESH_AFTER, {}))
+        if tool not in schemas and anyio.current_time() - fetched >= REFRESH_AFTER:
+            schemas = await _fetch(list_page)
+            self._known[link] = (anyio.current_time(), schemas)
+        return schemas.get(tool)
+
+
+async def _fetch(list_page: ListPage) -> dict[str, Json]:
+    schemas: dict[str, Json] = {}
+    params: Json = {}
+    for _ in range(MOST_PAGES):
+        page = await list_page(params)
+        for tool in page.get("tools", []):
+            if isinstance(tool, dict) and isinstance(tool.get("name"), str):
+                schemas[tool["name"]] = as_object(tool.get("inputSchema"))
+        cursor = page.get("nextCursor")
+        if not isinstance(cursor, str) or cursor == params.get("cursor"):
+            break
+        params = {"cursor": cursor}
+    return schemas
+
+
+def callable_tools(link: Link, result: Json) -> Json:
+    """A tools/list result without the tools whose `x-mcp-header` marks are invalid.
+
+    A client must not use those over modern HTTP (2026-07-28 streamable-http, Custom Headers), and the gateway is the
+    client of that leg.
+    """
+    tools = result.get("tools")
+    if link.era != "modern" or link.server.transport != "http" or not isinstance(tools, list):
+        return result
+    good = [
+        tool for tool in tools if not isinstance(tool, dict) or not find_invalid_x_mcp_header(tool.get("inputSchema"))
+    ]
+    return result if len(good) == len(tools) else {**result, "tools": good}

@@ -1,0 +1,133 @@
+"""Sessions of legacy clients: sealed tokens, so that any worker, and a restarted one, can serve them.
+
+The `Mcp-Session-Id` *is* the session: what the client declared and who it is, sealed. Only what a client sets later
+(log level, subscriptions) and its open stream live in this process; losing them costs a client no call.
+"""
+
+import secrets
+import time
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import anyio
+
+from portkey_mcp.errors import NotFound
+from portkey_mcp.model import Visit
+from portkey_mcp.sealing import KeyRing, Unsealable
+from portkey_mcp.wire import Json, MalformedJson, dumps, loads
+
+SEAL: Final = "mcp-session"
+"""What the token is bound to besides its contents: it opens nowhere else."""
+
+LARGEST_CLIENT_INFO: Final = 1024
+"""Bytes of a clientInfo that travel in the token; a larger one (icons) keeps name, title and version.
+
+Common servers and proxies allow 8 KiB for all headers together; base64 and the capabilities must fit beside it."""
+
+LARGEST_TOKEN: Final = 6 * 1024
+
+REMEMBERED: Final = 100_000
+"""Ended sessions and live states kept per process, about 100 bytes each; the oldest are forgotten first."""
+
+SESSION_GONE: Final = "Session not found: it has ended or is not yours. Send `initialize` to start another."
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A legacy client after its handshake: the opened token. `id` names it in this process, `token` on the wire."""
+
+    id: str
+    token: str
+    version: str
+    capabilities: Json = field(hash=False, compare=False)
+    client_info: Json = field(hash=False, compare=False)
+
+
+@dataclass(slots=True)
+class Live:
+    """What a session set after its handshake. `stream` is cancelled when a newer GET stream takes its place."""
+
+    log_level: str | None = None
+    subscriptions: set[tuple[str, str]] = field(default_factory=set)
+    """Server name and URI of each resource the client subscribed to."""
+    told: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    """Links that know level and subscriptions; a link opened later is told before its first call."""
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    """Set, and replaced, when `subscriptions` changes."""
+    stream: anyio.CancelScope | None = None
+
+    def subscribe(self, server: str, uri: str, wanted: bool) -> None:
+        """Add or remove one resource subscription and wake whoever serves the standing stream."""
+        (self.subscriptions.add if wanted else self.subscriptions.discard)((server, uri))
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class Sessions:
+    """Mints, opens and ends sessions."""
+
+    def __init__(self, keyring: KeyRing, days: int) -> None:
+        self._keyring = keyring
+        self._lifetime = days * 86_400
+        self._live: OrderedDict[str, Live] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    def mint(self, visit: Visit, ident: str, version: str, capabilities: Json, client_info: Json) -> Session:
+        """Seal a new session for this visit.
+
+        A client whose capabilities are too large for a header is remembered without its vendor extensions.
+        """
+        info = client_info
+        if len(dumps(info)) > LARGEST_CLIENT_INFO:
+            info = {key: info[key] for key in ("name", "title", "version") if isinstance(info.get(key), str)}
+        token = self._seal(visit, ident, version, capabilities, info)
+        if len(token) > LARGEST_TOKEN:
+            standard = ("roots", "sampling", "elicitation")
+            capabilities = {key: capabilities[key] for key in standard if key in capabilities}
+            token = self._seal(visit, ident, version, capabilities, {})
+        return Session(ident, token, version, capabilities, info)
+
+    def _seal(self, visit: Visit, ident: str, version: str, capabilities: Json, info: Json) -> str:
+        content = [ident, int(time.time()), visit.principal.id, visit.endpoint.path, version, capabilities, info]
+        return self._keyring.seal(dumps(content), SEAL)
+
+    def open(self, token: str, visit: Visit) -> Session:
+        """Open a client's token.
+
+        Raises:
+            NotFound: it does not open, is too old, was ended, or belongs to another principal or endpoint.
+        """
+        try:
+            content = loads(self._keyring.open(token, SEAL))
+        except (Unsealable, MalformedJson):
+            raise NotFound(SESSION_GONE) from None
+        ident, born, principal, path, version, capabilities, info = content
+        mine = principal == visit.principal.id and path == visit.endpoint.path
+        if not mine or ident in self._ended or born + self._lifetime < time.time():
+            raise NotFound(SESSION_GONE)
+        return Session(ident, token, version, capabilities, info)
+
+    def end(self, session: Session) -> None:
+        """End a session for good; its token opens no more in this process."""
+        self._ended[session.id] = None
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        live = self._live.pop(session.id, None)
+        if live is not None and live.stream is not None:
+            live.stream.cancel()
+
+    def live(self, session: Session) -> Live:
+        """The session's state in this process, made on first use."""
+        live = self._live.get(session.id)
+        if live is None:
+            live = self._live[session.id] = Live()
+            if len(self._live) > REMEMBERED:
+                self._live.popitem(last=False)
+        return live
+
+
+def new_session_id() -> str:
+    """An id for a session about to begin: unguessable, and known before the upstream is greeted on its behalf."""
+    return secrets.token_urlsafe(12)

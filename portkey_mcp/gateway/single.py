@@ -1,0 +1,76 @@
+"""The endpoint of one server: its own names, its own answers; whatever the server says, nearly always as it said it."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from mcp_types import INVALID_PARAMS
+
+from portkey_mcp.errors import InvalidRequest
+from portkey_mcp.gateway.bridge.way import Answers, as_object
+from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.lane import Lane, Means
+from portkey_mcp.gateway.standing import Source, Tagged, Wanted, attend, honoured, listen
+from portkey_mcp.model import McpServer
+from portkey_mcp.policy.decide import Rules
+from portkey_mcp.wire import Json
+
+
+class Single:
+    """One server for one call."""
+
+    def __init__(self, means: Means, server: McpServer, call: Call, rules: Rules) -> None:
+        self._lane = Lane(means, server, call, rules)
+        self._call = call
+
+    async def hello(self) -> Json:
+        """What `initialize` or `server/discover` answers."""
+        return await self._lane.hello()
+
+    async def request(self, reply: Answers) -> Any:
+        """Answer the call."""
+        if self._call.method == "subscriptions/listen" and self._call.era == "modern":
+            return await self._listen(reply)
+        return await self._lane.request(self._call.method, self._call.params, reply)
+
+    async def notify(self, method: str, params: Json | None) -> None:
+        """Pass on a client's notification."""
+        await self._lane.notify(method, params)
+
+    def sources(self) -> Sequence[Source]:
+        """What a legacy client's GET stream is fed from."""
+        return [partial(attend, self._lane, None)]
+
+    async def _listen(self, reply: Answers) -> Any:
+        """A modern upstream's listen stream is passed on frame by frame; a legacy one is listened to for the client."""
+        wanted = visible_filter(self._lane, wanted_of(self._call))
+        link = await self._lane.link()
+        if link.era == "modern":
+            params = {**(self._call.params or {}), "notifications": wanted}
+            tagged = Tagged(reply, self._call.id)
+            result = await self._lane.request("subscriptions/listen", params, tagged)
+            meta = as_object(result.get("_meta"))
+            return {**result, "_meta": {**meta, "io.modelcontextprotocol/subscriptionId": self._call.id}}
+        able = honoured(wanted, as_object(link.hello.get("capabilities")))
+        return await listen(self._call.id, able, [partial(attend, self._lane, able)], reply)
+
+
+def wanted_of(call: Call) -> Wanted:
+    """The filter of a listen request.
+
+    Raises:
+        InvalidRequest: it is not there.
+    """
+    wanted = (call.params or {}).get("notifications")
+    if not isinstance(wanted, dict):
+        raise InvalidRequest(INVALID_PARAMS, "subscriptions/listen needs params.notifications, an object")
+    return wanted
+
+
+def visible_filter(lane: Lane, wanted: Wanted) -> Wanted:
+    """The filter without resources that are hidden from this visitor."""
+    uris = wanted.get("resourceSubscriptions")
+    if lane.view.whole or not isinstance(uris, list):
+        return wanted
+    seen = [uri for uri in uris if isinstance(uri, str) and lane.view.shows("resource", uri)]
+    return {**wanted, "resourceSubscriptions": seen}

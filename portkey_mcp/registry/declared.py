@@ -1,0 +1,25 @@
+"""What one `portkey.yaml` declares, checked and in the gateway's own words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portkey_mcp.model import DeclaredKey, Workspace
+from portkey_mcp.settings import Auth
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The whole of a file. `workspaces` carry their parsed policy, `policies` the documents it was parsed from.
+
+    Keys in `api_keys` are as written, references included. `files` are all that was read, for whoever watches.
+    """
+
+    public_url: str | None = None
+    auth: Auth | None = None
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    workspaces: Mapping[str, Workspace] = field(default_factory=dict)
+    policies: Mapping[str, Any] = field(default_factory=dict)
+    api_keys: tuple[DeclaredKey, ...] = ()
+    files: tuple[Path, ...] = ()

@@ -1,0 +1,114 @@
+"""The shape of `portkey.yaml`, version 1: which keys there are and of which kind. What they may say is `checks.py`'s.
+
+Also the source of the JSON Schema that editors use.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr
+from pydantic_core import PydanticCustomError
+
+from portkey_mcp.model import Role, Transport
+from portkey_mcp.policy.document import Policy
+from portkey_mcp.settings import Auth
+
+Texts = dict[StrictStr, StrictStr]
+
+
+def _unsupported(value: Any) -> Any:
+    if value not in ("none", "headers") and value in LATER:
+        raise PydanticCustomError(
+            "not_supported", "auth type '{name}' is not supported by this version; expected none or headers", {"name": value}
+        )
+    return value
+
+
+LATER = ("oauth", "client_credentials", "token_exchange", "identity")
+"""Kinds of upstream authentication that a later version knows."""
+
+
+def _refused(value: Any) -> Any:
+    raise PydanticCustomError("not_supported", "`members` is not supported by this version; give people API keys")
+
+
+class Part(BaseModel):
+    """Frozen, and without unknown keys: a typing error is a mistake, never a setting that silently does nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerAuth(Part):
+    """How the gateway proves itself to a server."""
+
+    type: Annotated[Literal["none", "headers"], BeforeValidator(_unsupported)]
+    headers: Texts = {}
+
+
+class ServerPart(Part):
+    """One server: a `url`, or a `command` that is started on the gateway's machine."""
+
+    url: StrictStr = ""
+    command: tuple[StrictStr, ...] = ()
+    env: Texts = {}
+    cwd: StrictStr = ""
+    headers: Texts = {}
+    auth: ServerAuth | None = None
+    transport: Transport | None = None
+    """Needed for `sse` only; else a url means `http` and a command `stdio`."""
+    protocol: StrictStr = "auto"
+    process: Literal["principal", "shared"] = "principal"
+    title: StrictStr = ""
+    enabled: StrictBool = True
+
+
+class BundlePart(Part):
+    """A named choice from several servers."""
+
+    title: StrictStr = ""
+    include: tuple[StrictStr, ...]
+
+
+class KeyPart(Part):
+    """An API key; `key` is best a reference."""
+
+    name: StrictStr
+    key: StrictStr
+    role: Role = "member"
+
+
+class WorkspacePart(Part):
+    """A workspace. `policy` is the document, or the path of one beside this file."""
+
+    name: StrictStr = ""
+    servers: dict[StrictStr, ServerPart] = {}
+    bundles: dict[StrictStr, BundlePart] = {}
+    members: Annotated[Any, BeforeValidator(_refused)] = None
+    api_keys: tuple[KeyPart, ...] = ()
+    policy: StrictStr | Policy | None = None
+
+
+class GatewayPart(Part):
+    """What holds for the gateway as a whole; the command line and the environment win over it."""
+
+    public_url: StrictStr | None = None
+    auth: Auth | None = None
+    hosts: Texts = {}
+
+
+class Document(Part):
+    """The whole file."""
+
+    version: Literal[1] = Field(description="The version of this format.")
+    gateway: GatewayPart = GatewayPart()
+    workspaces: dict[StrictStr, WorkspacePart] = {}
+
+
+HINTS = {
+    "args": "write program and arguments as one list: command: [npx, -y, some-server]",
+    "type": "write transport: http, sse or stdio, or leave it out",
+    "serverUrl": "write url",
+    "mcpServers": "that is a client's file; `portkey-mcp servers import` reads those",
+    "disabled": "write enabled: false",
+    "token": "write auth: {type: headers, headers: {Authorization: 'Bearer ${env:TOKEN}'}}",
+}
+"""Words from the configuration files of MCP clients."""

@@ -1,0 +1,81 @@
+"""Tables of the registry. `origin` of a row says who manages it: a file's rows change in the file only."""
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portkey_mcp.storage.tables import Base
+
+
+class Managed(Base):
+    """What a file, a command or a page made."""
+
+    __abstract__ = True
+
+    origin: Mapped[str]
+
+
+class Member(Managed):
+    """What belongs to a workspace and has a name there; it goes with its workspace."""
+
+    __abstract__ = True
+
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspaces.slug", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+
+
+class WorkspaceRow(Managed):
+    """A workspace. `policy` is the policy document as it was written."""
+
+    __tablename__ = "workspaces"
+
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    policy: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+
+
+class ServerRow(Member):
+    """A server; the columns are the fields of `model.McpServer`."""
+
+    __tablename__ = "servers"
+
+    transport: Mapped[str]
+    url: Mapped[str]
+    command: Mapped[list[str]] = mapped_column(JSON)
+    env: Mapped[dict[str, str]] = mapped_column(JSON)
+    cwd: Mapped[str]
+    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    protocol: Mapped[str]
+    process: Mapped[str]
+    title: Mapped[str]
+    enabled: Mapped[bool]
+
+
+class BundleRow(Member):
+    """A bundle; the columns are the fields of `model.Bundle`."""
+
+    __tablename__ = "bundles"
+
+    title: Mapped[str]
+    include: Mapped[list[str]] = mapped_column(JSON)
+
+
+class HostRow(Managed):
+    """A host alias and the path it stands for."""
+
+    __tablename__ = "hosts"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+
+
+class SecretRow(Base):
+    """A secret, sealed for exactly this row. `server` is the one it came with, and goes with."""
+
+    __tablename__ = "secrets"
+
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspaces.slug", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    server: Mapped[str]
+    sealed: Mapped[str]

@@ -1,0 +1,259 @@
+"""The links of one server definition: who shares which, when they are opened, and how a dead one comes back."""
+
+import asyncio
+import functools
+import json
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from portkey_mcp.errors import PortkeyError, UpstreamDown, UpstreamError, UpstreamTimeout
+from portkey_mcp.model import Era, Introduction, McpServer
+from portkey_mcp.upstream.attendants import Attendants
+from portkey_mcp.upstream.breaker import Gate, backoff
+from portkey_mcp.upstream.link import Link
+from portkey_mcp.upstream.opening import OpenLink, Workshop, open_http, open_pipe, probe_http
+from portkey_mcp.upstream.probe import Verdict, pinned
+from portkey_mcp.upstream.sharing import Shared
+from portkey_mcp.upstream.tasks import Spawn
+
+log = logging.getLogger(__name__)
+
+Resolve = Callable[[McpServer], Awaitable[McpServer]]
+"""Returns a copy of a server with every `${…}` reference replaced by its value."""
+
+OPEN_TIMEOUT = 30.0
+"""Seconds that opening a link may take in all: probing (10), a slow `npx` start, the handshake."""
+LATELY = 300.0
+"""Seconds after the last request for it during which a dead server is tried again without being asked."""
+STEADY = 10.0
+"""Seconds a process must live to count as well; one that ends sooner would otherwise be started over and over."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The place of one link: who is introduced on it, who attends it, and the link while there is one."""
+
+    visitor: Introduction
+    attendants: Attendants
+    used_at: float
+    opened_at: float = 0.0
+    opening: Shared[OpenLink] = field(init=False)
+
+    @property
+    def link(self) -> OpenLink | None:
+        """The link, None while there is no living one."""
+        link = self.opening.value
+        return link if link is not None and link.alive else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nobody waits for it, calls through it or attends it."""
+        link = self.link
+        return not self.attendants and not self.opening.in_progress and (link is None or link.busy == 0)
+
+
+class Holdings:
+    """See the module. `room` is asked before a process is started, and raises UpstreamDown where there is none."""
+
+    def __init__(
+        self,
+        server: McpServer,
+        resolve: Resolve,
+        session: aiohttp.ClientSession,
+        spawn: Spawn,
+        room: Callable[["Holdings"], Awaitable[None]],
+        *,
+        open_timeout: float = OPEN_TIMEOUT,
+    ) -> None:
+        self.server = server
+        self._resolve, self._spawn, self._room = resolve, spawn, room
+        self._open_timeout = open_timeout
+        self._gate = Gate(server.name, on_open=self._recover)
+        self._workshop = Workshop(session, spawn, self._gate)
+        self._verdict: Shared[Verdict] = Shared(spawn, self._probe)
+        self._era: Era | None = pinned(server.protocol) if server.transport != "sse" else "legacy"
+        self._recovery: asyncio.Task[None] | None = None
+        self._asked_at = 0.0
+        self._over = False
+        self.slots: dict[Hashable, Slot] = {}
+
+    @property
+    def era(self) -> Era | None:
+        """The era, None while it is not known."""
+        return self._era
+
+    async def link(self, visitor: Introduction) -> Link:
+        """The visitor's link, opened where there is none. Raises UpstreamDown or UpstreamError."""
+        self._asked_at = time.monotonic()
+        verdict = await self._verdict.get() if self.server.transport == "http" else None
+        slot = self._slot(self._key(visitor, verdict), visitor)
+        slot.used_at = time.monotonic()
+        link = slot.link
+        if link is None:
+            link = await self._reopened(slot)
+        elif self._gate.is_open and self.server.transport == "stdio" and slot.used_at - slot.opened_at > STEADY:
+            self._gate.succeeded()
+        return link.seen_by(visitor.principal)
+
+    async def _reopened(self, slot: Slot) -> OpenLink:
+        if slot.opening.value is not None:
+            slot.opening.forget()
+        link = await slot.opening.get()
+        slot.used_at = time.monotonic()
+        return link
+
+    def _key(self, visitor: Introduction, verdict: Verdict | None) -> Hashable:
+        """Who shares a link: all of a modern server, one party of a session, one principal of a process."""
+        if verdict is not None and verdict.era == "modern":
+            return "modern"
+        if self.server.transport != "stdio":
+            return "party", visitor.party
+        if self.server.process == "shared":
+            return "shared"
+        return "principal", visitor.principal, json.dumps(visitor.capabilities, sort_keys=True)
+
+    def _slot(self, key: Hashable, visitor: Introduction, attendants: Attendants | None = None) -> Slot:
+        slot = self.slots.get(key)
+        if slot is None:
+            slot = self.slots[key] = Slot(visitor, attendants or Attendants(self._spawn), time.monotonic())
+            slot.opening = Shared(self._spawn, functools.partial(self._open, slot))
+        return slot
+
+    def take_over(self, older: "Holdings") -> None:
+        """Serve those who attend the links of an earlier definition of this server."""
+        for key, slot in older.slots.items():
+            if slot.attendants:
+                self._slot(key, slot.visitor, slot.attendants)
+                slot.attendants = Attendants(self._spawn)
+                self._recover()
+
+    async def _probe(self) -> Verdict:
+        async with self._opening():
+            verdict = await probe_http(self.server, await self._resolve(self.server), self._workshop)
+        self._era = verdict.era
+        return verdict
+
+    async def _open(self, slot: Slot) -> OpenLink:
+        on_end = functools.partial(self._ended, slot)
+        if self.server.transport == "http":
+            verdict = await self._verdict.get()
+            async with self._opening():
+                resolved = await self._resolve(self.server)
+                link = await open_http(
+                    self.server, resolved, slot.visitor, verdict, slot.attendants, self._workshop, on_end
+                )
+        else:
+            if self.server.transport == "stdio":
+                self._gate.enter()
+            async with self._opening():
+                if self.server.transport == "stdio":
+                    await self._room(self)
+                resolved = await self._resolve(self.server)
+                link = await open_pipe(
+                    self.server, resolved, slot.visitor, self._era, slot.attendants, self._workshop, on_end
+                )
+            self._era = link.era
+            slot.attendants.tell_lists_changed(link.hello)
+        slot.opened_at = time.monotonic()
+        if self._over:
+            await link.close()
+            raise UpstreamDown(self.server.name, "it was removed or changed")
+        return link
+
+    @asynccontextmanager
+    async def _opening(self) -> AsyncIterator[None]:
+        """Bounds opening in time, gives every failure a reason, and tells the breaker of it."""
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                yield
+        except TimeoutError as error:
+            reason = f"it could not be opened within {self._open_timeout:.0f} s"
+            self._failed(reason)
+            raise UpstreamTimeout(self.server.name, reason) from error
+        except (UpstreamDown, UpstreamError) as error:
+            self._failed(getattr(error, "reason", str(error)) if self._is_failure(error) else "")
+            raise
+        except (PortkeyError, OSError) as error:
+            raise UpstreamDown(self.server.name, f"it could not be opened: {error}") from error
+
+    def _is_failure(self, error: UpstreamDown | UpstreamError) -> bool:
+        """Whether the server is unwell: an answer below 500 is not, and what `Exchange` counted is not counted twice."""
+        if isinstance(error, UpstreamError) or error.status:
+            return error.status >= 500
+        return error.sent or self.server.transport == "stdio"
+
+    def _failed(self, reason: str) -> None:
+        """Ask for the era again the next time; a reason counts as a failure of the server."""
+        self._verdict.forget()
+        self._era = pinned(self.server.protocol) if self.server.transport != "sse" else "legacy"
+        if reason:
+            self._gate.failed(reason)
+
+    def _ended(self, slot: Slot) -> None:
+        """A link is over. If that was not ours to decide, see that those who attend it get another."""
+        if self._over or slot not in self.slots.values():
+            return
+        self._verdict.forget()
+        if self.server.transport == "stdio" and time.monotonic() - slot.opened_at < STEADY:
+            self._gate.failed("its process ends soon after it was started")
+        if slot.attendants:
+            self._recover()
+
+    def _recover(self) -> None:
+        if not self._over and (self._recovery is None or self._recovery.done()):
+            self._recovery = self._spawn(self._bring_back())
+
+    async def _bring_back(self) -> None:
+        """Try again, ever more rarely, as long as somebody attends or has asked lately."""
+        attempt = 0
+        while any(slot.attendants for slot in self.slots.values()) or time.monotonic() - self._asked_at < LATELY:
+            await asyncio.sleep(max(self._gate.pause, backoff(attempt, random.random())))  # noqa: S311 - jitter
+            attempt += 1
+            try:
+                await self._revive()
+            except (UpstreamDown, UpstreamError) as error:
+                log.info("%s is still down: %s", self.server.key, error)
+            else:
+                log.info("%s is back", self.server.key)
+                return
+
+    async def _revive(self) -> None:
+        """One try. Raises UpstreamDown or UpstreamError while something is still down."""
+        for slot in [slot for slot in self.slots.values() if slot.attendants and slot.link is None]:
+            await self._reopened(slot)
+        if not self._gate.is_open:
+            return
+        links = [slot.link for slot in self.slots.values() if slot.link is not None]
+        if links:
+            await links[0].check()
+        elif self.server.transport == "http":
+            await self._verdict.get()
+        elif self.slots:
+            await self._reopened(max(self.slots.values(), key=lambda slot: slot.used_at))
+
+    async def drop(self, key: Hashable) -> None:
+        """Close one link and forget its place."""
+        link = self.slots.pop(key).link
+        if link is not None:
+            await link.close()
+
+    async def tidy(self, now: float, idle_after: float) -> None:
+        """Close what nobody has used for so long."""
+        for key, slot in list(self.slots.items()):
+            if not slot.is_idle:
+                slot.used_at = now
+            elif now - slot.used_at >= idle_after:
+                await self.drop(key)
+
+    async def close(self) -> None:
+        """Close every link at once, whoever uses it."""
+        self._over = True
+        if self._recovery is not None:
+            self._recovery.cancel()
+        await asyncio.gather(*(self.drop(key) for key in list(self.slots)))

@@ -1,0 +1,148 @@
+"""Every link of the process: opened on demand, shared by those who may share, closed when idle or when asked to."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Hashable
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.model import Era, Introduction, McpServer
+from portkey_mcp.upstream.holdings import Holdings, Resolve
+from portkey_mcp.upstream.http import open_session
+from portkey_mcp.upstream.link import Link
+from portkey_mcp.upstream.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+IDLE_AFTER = 600.0
+"""Seconds a link may be unused: a person reading an answer keeps the session, a forgotten one costs nothing."""
+TIDY_EVERY = 30.0
+"""Seconds between two looks for idle links."""
+MAX_PROCESSES_PER_SERVER = 32
+"""stdio processes of one server: at the 50 to 100 MB of a Node server, 2 to 3 GB."""
+MAX_PROCESSES = 128
+"""stdio processes of the gateway: four servers at their limit, or many with a few each."""
+
+
+class LinkPool:
+    """An async context manager: links live inside it only, and its end closes them all.
+
+    `resolve` replaces the references in a server's definition when a link to it is opened.
+    """
+
+    def __init__(
+        self,
+        resolve: Resolve,
+        *,
+        idle_after: float = IDLE_AFTER,
+        max_processes_per_server: int = MAX_PROCESSES_PER_SERVER,
+        max_processes: int = MAX_PROCESSES,
+    ) -> None:
+        self._resolve = resolve
+        self._idle_after = idle_after
+        self._max_per_server, self._max_processes = max_processes_per_server, max_processes
+        self._tasks = Tasks()
+        self._session: aiohttp.ClientSession | None = None
+        self._holdings: dict[str, Holdings] = {}
+        self._retired: list[Holdings] = []
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._session = open_session()
+        self._tasks.spawn(self._keep_tidy())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        try:
+            await asyncio.gather(*(holdings.close() for holdings in self._all()))
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            assert session is not None
+            await session.close()
+
+    async def link(self, server: McpServer, visitor: Introduction) -> Link:
+        """The visitor's link to a server, opened or used again.
+
+        A definition that differs from the last one seen under the same key replaces it: its links end once idle.
+
+        Raises:
+            UpstreamDown: it cannot be opened; `retry_after` is set while the breaker is open.
+            UpstreamError: it answered the handshake with an error.
+        """
+        if self._session is None:
+            raise UpstreamDown(server.name, "the gateway is shutting down")
+        holdings = self._holdings.get(server.key)
+        if holdings is None or holdings.server != server:
+            older = holdings
+            holdings = Holdings(server, self._resolve, self._session, self._tasks.spawn, self._make_room)
+            self._holdings[server.key] = holdings
+            if older is not None:
+                holdings.take_over(older)
+                self._retired.append(older)
+        return await holdings.link(visitor)
+
+    async def forget(self, key: str) -> None:
+        """Close every link of a server at once: it was removed, or its definition changed. Unknown keys are fine."""
+        gone = [holdings for holdings in self._all() if holdings.server.key == key]
+        self._holdings.pop(key, None)
+        self._retired = [holdings for holdings in self._retired if holdings.server.key != key]
+        await asyncio.gather(*(holdings.close() for holdings in gone))
+
+    def era(self, server: McpServer) -> Era | None:
+        """The era of exactly this definition, None while it is not known."""
+        holdings = self._holdings.get(server.key)
+        return holdings.era if holdings is not None and holdings.server == server else None
+
+    async def tidy(self, now: float) -> None:
+        """Close idle links; of retired definitions all that nobody uses. `now` is a `time.monotonic()` moment."""
+        for holdings in list(self._holdings.values()):
+            await holdings.tidy(now, self._idle_after)
+        for holdings in list(self._retired):
+            await holdings.tidy(now, 0.0)
+            if not holdings.slots:
+                self._retired.remove(holdings)
+                await holdings.close()
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_EVERY)
+            await self.tidy(time.monotonic())
+
+    def _all(self) -> list[Holdings]:
+        return [*self._holdings.values(), *self._retired]
+
+    async def _make_room(self, wanting: Holdings) -> None:
+        """Before a process is started: end the longest idle one where there are too many. The wanted one is counted."""
+        everything = [holdings for holdings in self._all() if holdings.server.transport == "stdio"]
+        same = [holdings for holdings in everything if holdings.server.key == wanting.server.key]
+        for scope, limit, whose in (
+            (same, self._max_per_server, "of this server"),
+            (everything, self._max_processes, "on this gateway"),
+        ):
+            while sum(_processes(holdings) for holdings in scope) > limit:
+                idle = [
+                    (slot.used_at, holdings, key)
+                    for holdings in scope
+                    for key, slot in holdings.slots.items()
+                    if slot.link is not None and slot.is_idle
+                ]
+                if not idle:
+                    raise UpstreamDown(wanting.server.name, f"{limit} processes {whose} are running already, all in use")
+                await _drop_longest_idle(idle)
+
+
+async def _drop_longest_idle(idle: list[tuple[float, Holdings, Hashable]]) -> None:
+    _, holdings, key = min(idle, key=lambda found: found[0])
+    log.info("a process of %s is ended to make room", holdings.server.key)
+    await holdings.drop(key)
+
+
+def _processes(holdings: Holdings) -> int:
+    return sum(slot.link is not None or slot.opening.in_progress for slot in holdings.slots.values())

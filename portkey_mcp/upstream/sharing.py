@@ -1,0 +1,66 @@
+"""One run of some work for all who want its result, whoever of them gives up waiting."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.upstream.tasks import Spawn
+
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """A result that is made on first demand and kept until `forget`.
+
+    A failure is told to all who waited, and not kept.
+    """
+
+    def __init__(self, spawn: Spawn, make: Callable[[], Awaitable[T]]) -> None:
+        self._spawn, self._make = spawn, make
+        self._future: asyncio.Future[T] | None = None
+
+    @property
+    def value(self) -> T | None:
+        """The result, None while there is none."""
+        future = self._future
+        if future is None or not future.done() or future.cancelled() or future.exception() is not None:
+            return None
+        return future.result()
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether it is being made just now."""
+        return self._future is not None and not self._future.done()
+
+    def forget(self) -> None:
+        """Make it again on the next demand; whoever waits now still gets what is being made."""
+        self._future = None
+
+    async def get(self) -> T:
+        """The result; waits while it is being made. Raises what making it raised."""
+        if self._future is None:
+            self._future = asyncio.get_running_loop().create_future()
+            task = self._spawn(self._run(self._future))
+            task.add_done_callback(lambda _, made=self._future: made.cancel())
+        future = self._future
+        await asyncio.wait([future])
+        if future.cancelled():
+            raise UpstreamDown("", "the gateway is shutting down")
+        error = future.exception()
+        if isinstance(error, (UpstreamDown, UpstreamError)):
+            # Every waiter raises its own copy: one exception raised in several tasks would collect all their traces.
+            raise dataclasses.replace(error) from error.__cause__
+        return future.result()
+
+    async def _run(self, future: "asyncio.Future[T]") -> None:
+        try:
+            result = await self._make()
+        except Exception as error:
+            if self._future is future:
+                self._future = None
+            future.set_exception(error)
+            future.exception()  # marks it as seen: perhaps nobody waits any more
+        else:
+            future.set_result(result)

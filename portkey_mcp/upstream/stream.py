@@ -1,0 +1,144 @@
+"""The messages inside one HTTP answer, whether it is one JSON document or a stream of events."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+
+import aiohttp
+
+from portkey_mcp import wire
+from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.upstream.sse import MAX_EVENT, EventTooLarge, SseParser
+from portkey_mcp.upstream.tasks import Spawn
+from portkey_mcp.wire import Json
+
+EVENT_STREAM = "text/event-stream"
+
+
+class BrokenOff(UpstreamDown):
+    """The answer stopped before its end."""
+
+
+def error_text(error: Exception) -> str:
+    """What a person reads of a library's exception; its type where it says nothing."""
+    return str(error) or type(error).__name__
+
+
+class Stream:
+    """The messages of one HTTP answer, in wire order. `last_id` and `retry_ms` are those of its events."""
+
+    def __init__(self, server: str, response: aiohttp.ClientResponse) -> None:
+        self._server, self._response = server, response
+        self._parser = SseParser()
+        self._waiting: deque[Json] = deque()
+        kind = response.content_type
+        self._head = b""
+        self.answered = False
+        """Set by the reader once the response has come: what is left is only the end of the stream."""
+        self._is_events: bool | None = True if kind == EVENT_STREAM else False if kind == "application/json" else None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The head of the answer."""
+        return self._response.headers
+
+    @property
+    def is_events(self) -> bool:
+        """Whether the answer calls itself an event stream."""
+        return self._is_events is True
+
+    @property
+    def last_id(self) -> str:
+        """The last event id seen, empty when there was none: then the stream cannot be resumed."""
+        return self._parser.last_id
+
+    @property
+    def retry_ms(self) -> int | None:
+        """Milliseconds the upstream asks to wait before resuming; None when it did not say."""
+        return self._parser.retry_ms
+
+    def resumes(self, earlier: "Stream") -> None:
+        """Go on where another stream stopped: its last id and pause hold until this one brings its own."""
+        self._parser.last_id, self._parser.retry_ms = earlier.last_id, earlier.retry_ms
+
+    async def read(self) -> Json | None:
+        """The next message; None at the end.
+
+        Raises:
+            BrokenOff: the connection broke.
+            UpstreamDown: what came is not a message.
+        """
+        try:
+            while not self._waiting:
+                if self._is_events is None:
+                    self._is_events = await self._looks_like_events()
+                if not (await self._read_events() if self._is_events else await self._read_json()):
+                    return None
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise BrokenOff(self._server, f"the connection broke: {error_text(error)}", sent=True) from error
+        except (wire.MalformedJson, EventTooLarge) as error:
+            raise UpstreamDown(self._server, f"it sent what is not a message: {error}", sent=True) from error
+        return self._waiting.popleft()
+
+    async def _read_events(self) -> bool:
+        chunk = await self._chunk()
+        for event in self._parser.feed(chunk):
+            if event.data:
+                self._take(event.data)
+        return bool(chunk) or bool(self._waiting)
+
+    async def _read_json(self) -> bool:
+        pieces, size = [], 0
+        while piece := await self._chunk():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_EVENT:
+                raise EventTooLarge(f"the answer is larger than {MAX_EVENT} bytes")
+        if size:
+            self._take(b"".join(pieces))
+        return bool(size)
+
+    async def _looks_like_events(self) -> bool:
+        """Content-Type says neither: JSON starts with a bracket, an event with a field name."""
+        while first := await self._response.content.readany():
+            self._head += first
+            if start := self._head.lstrip()[:1]:
+                return start not in b"{["
+        return False
+
+    async def _chunk(self) -> bytes:
+        head, self._head = self._head, b""
+        return head or await self._response.content.readany()
+
+    def _take(self, data: bytes) -> None:
+        message = wire.loads(data)
+        # Batches existed in 2025-03-26 and some servers still answer so.
+        for one in message if isinstance(message, list) else [message]:
+            if not isinstance(one, dict):
+                raise wire.MalformedJson("a message must be an object")
+            self._waiting.append(one)
+
+    def leave(self, spawn: Spawn) -> None:
+        """Done with it. After the response, the connection is kept for the next call; before, this ends the stream."""
+        if self.answered and not self._response.content.at_eof():
+            spawn(self._finish())
+        else:
+            self.close()
+
+    async def _finish(self) -> None:
+        """Read to the end, so that the connection can be used again; give up after a second."""
+        try:
+            async with asyncio.timeout(1.0):
+                while await self._response.content.readany():
+                    pass
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End it now; what was not read is lost, and for a modern upstream this is the cancellation."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()

@@ -1,0 +1,30 @@
+"""What every test may count on: asyncio, the programs of `make tools` on PATH, and the marker `outside`."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOOLS = ROOT / ".tools" / "node_modules" / ".bin"
+
+# Node scripts and the gateway's own children look programs up in PATH too, so it is set for the whole run.
+os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose outside programs are missing and name them; fail it where they are promised to be there."""
+    wanted = [str(program) for marker in item.iter_markers("outside") for program in marker.args]
+    missing = [program for program in wanted if shutil.which(program) is None]
+    if not missing:
+        return
+    reason = f"{', '.join(missing)} not found; `make tools` installs it"
+    if os.environ.get("PORTKEY_MCP_REQUIRE_TOOLS") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

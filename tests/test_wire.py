@@ -1,0 +1,55 @@
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portkey_mcp import wire
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+@given(values)
+def test_what_is_written_is_read_back_the_same(value: Any) -> None:
+    assert wire.loads(wire.dumps(value)) == value
+
+
+@given(values)
+def test_any_reader_reads_what_is_written(value: Any) -> None:
+    assert json.loads(wire.dumps(value)) == value
+
+
+def test_integers_beyond_64_bits_survive() -> None:
+    assert wire.dumps(wire.loads(b'{"n":9223372036854775809}')) == b'{"n":9223372036854775809}'
+
+
+def test_a_lone_surrogate_survives_as_an_escape() -> None:
+    assert wire.dumps(wire.loads(rb'"\ud800"')) == rb'"\ud800"'
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"a":1,"a":2}', "duplicate member name 'a'"),
+        (b'{"x":{"b":1,"b":1}}', "duplicate member name 'b'"),
+        (b"[NaN]", "NaN is not JSON"),
+        (b"-Infinity", "-Infinity is not JSON"),
+        (b"1e999", "number 1e999 is out of range"),
+        (b'"\xff"', "not UTF-8 at byte 1"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":1} {"b":2}', "Extra data"),
+        (b"", "Expecting value"),
+    ],
+)
+def test_what_readers_could_read_differently_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(wire.MalformedJson, match=reason):
+        wire.loads(data)
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused_and_nothing_else(data: bytes) -> None:
+    with contextlib.suppress(wire.MalformedJson):
+        wire.dumps(wire.loads(data))
