@@ -112,6 +112,8 @@ class Tally:
 
     latencies: list[float] = field(default_factory=list)
     wrong: int = 0
+    example: str = ""
+    """The beginning of one of the wrong replies."""
     elapsed: float = 0.0
     counting: bool = False
     stopped: bool = False
@@ -190,6 +192,7 @@ class _Client:
                 tally.latencies.append(took)
             else:
                 tally.wrong += 1
+                tally.example = f"{reply.status} {reply.body[:300]!r}"
             if calls and len(tally.latencies) + tally.wrong >= calls:
                 tally.full.set()
         self._connection.close()

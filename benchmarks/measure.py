@@ -58,6 +58,7 @@ class Figures:
     p99: float
     cpu_per_1000: float | None
     wrong: int
+    example: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def measure(wanted: Wanted, cores: bool, say: Callable[[str], None]) -> Report:
                         found.setdefault((index, target.name), []).append(figures)
                         what = f"{operation.title}, {era}, {clients} in flight"
                         say(f"round {number + 1}: {what:45} {target.name:8} {figures.rate:9,.0f} calls/s")
+                        if figures.wrong:
+                            say(f"         {figures.wrong} wrong replies, one of them: {figures.example}")
         rows = [Row(*PLAN[index], name, _middle(rounds)) for (index, name), rounds in found.items()]
         memory = {target.name: usage(target.pid).peak for target in targets if target.pid is not None}
         return Report(rows, memory, {target.name: target.start for target in targets if target.pid is not None})
@@ -170,6 +173,7 @@ def figures_of(tally: Tally, cpu: float | None) -> Figures:
         p99=_percentile(times, 99),
         cpu_per_1000=None if cpu is None or not done else cpu / done * 1000,
         wrong=tally.wrong,
+        example=tally.example,
     )
 
 

@@ -10,6 +10,10 @@ from benchmarks.measure import Report, Row, Wanted
 
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 README = Path(__file__).with_name("README.md")
+COLUMNS = (
+    *("what", "era", "in flight", "target", "calls/s", "p50 ms", "p95 ms", "p99 ms"),
+    *("CPU s / 1,000", "proxy : target", "wrong"),
+)
 LIBRARIES = ("mcp", "uvicorn", "uvloop", "httptools", "aiohttp")
 
 
@@ -41,15 +45,13 @@ def _processor() -> str:
 def how(wanted: Wanted, pinned: bool) -> str:
     """How it was measured."""
     where = "Gateway and proxy on core 0, upstream and load on core 1" if pinned else "No program pinned to a core"
-    return f"{where}; {wanted.rounds} rounds of {wanted.seconds:g} s a point after {wanted.warm_up:g} s, medians."
+    rounds = f"{wanted.rounds} rounds of" if wanted.rounds > 1 else "one round of"
+    return f"{where}; {rounds} {wanted.seconds:g} s a point after {wanted.warm_up:g} s of warming up; medians."
 
 
 def calls(rows: list[Row]) -> str:
     """The table of all points, a block of targets for each."""
-    lines = [
-        "| what | era | in flight | target | calls/s | p50 ms | p95 ms | p99 ms | CPU s / 1,000 | of the proxy | wrong |",
-        "| --- " * 11 + "|",
-    ]
+    lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
     for _, group in groupby(rows, key=lambda row: (row.operation.name, row.era, row.clients)):
         block = list(group)
         proxy = next((row.figures.cpu_per_1000 for row in block if row.target == "proxy"), None)

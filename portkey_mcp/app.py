@@ -135,5 +135,3 @@ async def _local(_: Mapping[str, str]) -> Principal:
 def _hosts(settings: Settings) -> set[str]:
     """The names this gateway answers to: where it listens, and where clients are told to find it."""
     return {host for host in (settings.host, urlsplit(settings.base_url).hostname) if host}
-
-

@@ -5,12 +5,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
-TOOLS = ROOT / ".tools" / "node_modules" / ".bin"
+TOOLS = Path(os.environ.get("PORTKEY_MCP_TOOLS", ROOT / ".tools")) / "node_modules" / ".bin"
 
 # Node scripts and the gateway's own children look programs up in PATH too, so it is set for the whole run.
 os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+
+
+# Two busy cores make any single example slow now and then; how long one takes says nothing here.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from portkey_mcp import __version__
-from portkey_mcp.cli import serve
+from portkey_mcp.cli import db, files, keys, policy, serve, servers, workspaces
 from portkey_mcp.errors import Mistake, PortkeyError
 
 app = typer.Typer(
@@ -21,6 +21,13 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(serve.demo)
+app.command()(files.check)
+app.command()(files.schema)
+app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(servers.app, name="servers")
+app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
+app.add_typer(db.app, name="db")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from portkey_mcp.settings import Settings
 app = typer.Typer(help="API keys of a workspace.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="What the key is called, unique in its workspace.", show_default=False)]
-RoleOption = Annotated[str, typer.Option("--role", help="owner, admin, member or viewer.")]
+RoleOption = Annotated[Role, typer.Option("--role", help="What the key may do in the workspace.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, help="Days until it expires; never, if not given.")]
 Filter = Annotated[str | None, typer.Option("--workspace", "-w", metavar="SLUG", help="Only those of this workspace.")]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import anyio
 import typer
@@ -17,18 +17,26 @@ from portkey_mcp.model import Workspace as WorkspaceModel
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import EMPTY, Policy
 from portkey_mcp.policy.explain import Explanation, explain
-from portkey_mcp.policy.match import KINDS, Kind
+from portkey_mcp.policy.match import KINDS
+from portkey_mcp.registry.document import load_policy
 from portkey_mcp.settings import Settings
 
 app = typer.Typer(help="The policy of a workspace: which tools exist for whom.", no_args_is_help=True)
 
+File = Annotated[Path, typer.Argument(help="A policy document in YAML.", show_default=False)]
 ThingArgument = Annotated[
     str,
     typer.Argument(metavar="THING", help="server/tool, prompt:server/name or resource:server/uri.", show_default=False),
 ]
-RoleOption = Annotated[str, typer.Option("--role", help="Role of the one who asks: owner, admin, member or viewer.")]
+RoleOption = Annotated[Role, typer.Option("--role", help="Role of the one who asks.")]
 Group = Annotated[list[str] | None, typer.Option("--group", help="A group of the one who asks; repeatable.")]
 Person = Annotated[str, typer.Option("--person", help="Id of the one who asks.")]
+
+
+@app.command()
+def check(file: File) -> None:
+    """Say what is wrong in a policy document; nothing, if all is well."""
+    load_policy(file)
 
 
 @app.command("show")
@@ -63,10 +71,8 @@ def explain_(
     as_json: AsJson = False,
 ) -> None:
     """Say whether a tool, prompt or resource exists for somebody, and which rules say so."""
-    if role not in get_args(Role):
-        raise Mistake(f"there is no role {role!r}; expected one of {', '.join(get_args(Role))}")
     asked, found = _thing(thing), anyio.run(_workspace, load(config, data), workspace)
-    principal = Principal(person, person, "person", {workspace: cast(Role, role)}, tuple(group or ()))
+    principal = Principal(person, person, "person", {workspace: role}, tuple(group or ()))
     answer = explain(found.policy or EMPTY, Visit(principal, Endpoint("hub", found)), asked)
     if as_json:
         show.records([asdict(answer)], as_json=True)
@@ -80,7 +86,7 @@ def _thing(text: str) -> Thing:
     kind = prefix if colon else "tool"
     if not slash or not server or not name or kind not in KINDS:
         raise Mistake(f"{text!r} is not understood; expected server/tool, prompt:server/name or resource:server/uri")
-    return Thing(cast(Kind, kind), server, name)
+    return Thing(kind, server, name)
 
 
 def _say(thing: str, answer: Explanation) -> None:

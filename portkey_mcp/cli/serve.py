@@ -1,8 +1,10 @@
 """`serve` and `demo`: run the gateway in this process until it is told to stop."""
 
+import base64
 import errno
 import json
 import logging
+import secrets
 import signal
 import socket
 import sys
@@ -25,6 +27,9 @@ GRACE: Final = 10
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted; uvicorn's own figure."""
 
+LIBRARIES: Final = ("alembic", "aiosqlite", "watchfiles")
+"""Loggers that tell about their own work at `info`, which is of no use to whoever runs a gateway."""
+
 
 def serve(config: Config = None, data: Data = None, host: Host = None, port: Port = None) -> None:
     """Run the gateway."""
@@ -40,8 +45,10 @@ def demo(host: Host = None, port: Port = None) -> None:
     with tempfile.TemporaryDirectory(prefix="portkey-mcp-") as scratch:
         file = Path(scratch, "portkey.yaml")
         file.write_text(json.dumps(_demo_document()))
+        # A key of its own, so that no key file is made and nobody is told to keep a copy of it.
+        keys = f"demo:{base64.b64encode(secrets.token_bytes(32)).decode()}"
         chosen = {"host": wanted.host, "port": listener.getsockname()[1], "auth": "none", "public_url": ""}
-        _run(load(file, Path(scratch, "data"), **chosen), listener, demo=True)
+        _run(load(file, Path(scratch, "data"), secret_keys=keys, **chosen), listener, demo=True)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -67,7 +74,7 @@ def _demo_document() -> dict[str, object]:
 
 
 def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log(settings.log_level)
     app = _Remembering(build(settings))
     config = uvicorn.Config(
         app,
@@ -88,6 +95,14 @@ def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
         raise app.failure or PortkeyError("the gateway could not start") from None
 
 
+def _log(level: str) -> None:
+    """Log to stderr; of libraries only what needs attention, and of uvicorn nothing before it has started."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
 class _Uvicorn(uvicorn.Server):
     """uvicorn that says where it listens only once the gateway is ready, and leaves the failures of its start to us."""
 
@@ -96,10 +111,8 @@ class _Uvicorn(uvicorn.Server):
         self._banner = banner
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        log = logging.getLogger("uvicorn.error")
-        log.setLevel(logging.CRITICAL)
         await super().startup(sockets)
-        log.setLevel(logging.WARNING)
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         print(self._banner, flush=True)
 
 

@@ -1,7 +1,7 @@
 """`servers`: the MCP servers of a workspace, registered, listed, tried and taken away."""
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import anyio
@@ -13,7 +13,7 @@ from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
 from portkey_mcp.cli.stores import opened
 from portkey_mcp.cli.trying import describe, list_tools
 from portkey_mcp.errors import Mistake
-from portkey_mcp.model import McpServer, Transport
+from portkey_mcp.model import McpServer
 from portkey_mcp.settings import Settings
 
 app = typer.Typer(help="The MCP servers of a workspace.", no_args_is_help=True)
@@ -22,7 +22,7 @@ Name = Annotated[str, typer.Argument(help="The server's name, unique in its work
 Filter = Annotated[str | None, typer.Option("--workspace", "-w", metavar="SLUG", help="Only those of this workspace.")]
 Url = Annotated[str, typer.Option("--url", help="Where it is, for a server over HTTP or SSE.", show_default=False)]
 Command = Annotated[list[str] | None, typer.Argument(help="After `--`: the command of a server over stdio.")]
-TransportOption = Annotated[str, typer.Option("--transport", help="http or sse, for a URL; http, if not given.")]
+TransportOption = Annotated[Literal["http", "sse"], typer.Option("--transport", help="How a URL is spoken to.")]
 Header = Annotated[
     list[str] | None, typer.Option("--header", help="`Name: value`, sent with each request; repeatable.")
 ]
@@ -78,12 +78,10 @@ def add(
     """Register a server: a --url, or a command after `--`. Values may be references like `${env:NAME}`."""
     if bool(url) == bool(command):
         raise Mistake("give a --url, or a command after `--`, and not both")
-    if transport not in ("http", "sse"):
-        raise Mistake(f"there is no transport {transport!r}; expected http or sse, or a command after `--` for stdio")
     server = McpServer(
         workspace=workspace,
         name=name,
-        transport=cast(Transport, transport) if url else "stdio",
+        transport=transport if url else "stdio",
         url=url,
         command=tuple(command or ()),
         env=_pairs(env, "=", "--env NAME=value"),

@@ -8,7 +8,7 @@ from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import McpServer, Workspace
 from portkey_mcp.registry.provisioning import Provisioning
-from portkey_mcp.registry.service import Registry
+from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import Settings
 from portkey_mcp.storage.database import Database

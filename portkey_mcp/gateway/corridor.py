@@ -13,8 +13,9 @@ from portkey_mcp.gateway.lane import Means
 from portkey_mcp.gateway.single import Single
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.gateway.standing import Source
+from portkey_mcp.model import Workspace
 from portkey_mcp.policy.decide import Rules
-from portkey_mcp.policy.document import EMPTY
+from portkey_mcp.policy.document import EMPTY, Policy
 from portkey_mcp.wire import Json
 
 _OPEN = Rules(EMPTY)
@@ -35,6 +36,7 @@ class Corridor:
     def __init__(self, means: Means, snapshots: Snapshots) -> None:
         self._means = means
         self._snapshots = snapshots
+        self._rules: dict[str, tuple[Policy, Rules]] = {}
 
     async def answer(self, call: Call, reply: Answers) -> Json:
         """Answer one request: `{"result": …}` or `{"error": …}`. Raises nothing but cancellation."""
@@ -73,10 +75,18 @@ class Corridor:
     def at(self, call: Call) -> Serving:
         """What answers at the call's endpoint."""
         workspace = call.visit.endpoint.workspace
-        rules = workspace.policy or _OPEN
+        rules = self._rules_of(workspace)
         if call.visit.endpoint.kind == "server":
             return Single(self._means, workspace.servers[call.visit.endpoint.name], call, rules)
         return Hub(self._means, self._snapshots, call, rules)
+
+    def _rules_of(self, workspace: Workspace) -> Rules:
+        """The workspace's policy, compiled once per change."""
+        policy, rules = self._rules.get(workspace.slug, (EMPTY, _OPEN))
+        if policy is not (workspace.policy or EMPTY):
+            rules = Rules(workspace.policy or EMPTY)
+            self._rules[workspace.slug] = (workspace.policy or EMPTY, rules)
+        return rules
 
     async def notify(self, call: Call) -> None:
         """Pass on a client's notification; what cannot be delivered is lost, as notifications are."""

@@ -55,7 +55,8 @@ class Exchange:
 
     async def serve(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one admitted request. Refusals that are HTTP's own are raised: NotFound, TooLarge, BadMessage."""
-        headers = Headers(scope=scope)
+        # RFC 9110 section 5.5: white space around a value is not part of it; not every HTTP parser takes it off.
+        headers = Headers(raw=[(name, value.strip(b" \t")) for name, value in scope["headers"]])
         if scope["method"] == "POST":
             await self._post(visit, headers, receive, send)
             return

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp.shared.inbound import (
+    MCP_NAME_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
     InboundLadderRejection,
     classify_inbound_request,
+    decode_header_value,
     find_duplicated_routing_header,
     unsupported_protocol_version_rejection,
 )
@@ -146,6 +148,7 @@ def _call(
     route = classify_inbound_request(message, headers=headers)
     if isinstance(route, InboundLadderRejection):
         raise BadMessage(route.code, route.message, route.data, id=ident)
+    _check_task_header(method, params or {}, headers, ident)
     if not isinstance(route.client_capabilities, dict):
         raise BadMessage(INVALID_PARAMS, "clientCapabilities must be an object", id=ident)
     info: Any = route.client_info
@@ -158,6 +161,13 @@ def _call(
         route.client_capabilities,
         info if isinstance(info, dict) else {},
     )
+
+
+def _check_task_header(method: str, params: Json, headers: Mapping[str, str], ident: RequestId) -> None:
+    """The tasks extension routes by `Mcp-Name` too (SEP-2663, Routing headers), which the SDK's ladder leaves out."""
+    name = headers.get(MCP_NAME_HEADER)
+    if method.startswith("tasks/") and name is not None and decode_header_value(name) != params.get("taskId"):
+        raise BadMessage(HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the body's task id", id=ident)
 
 
 def _check_notification_version(headers: Mapping[str, str]) -> None:

@@ -76,6 +76,9 @@ class Snapshots:
             entry.known, entry.failed, entry.late = True, False, False
         except (PortkeyError, TimeoutError) as error:
             log.info("no fresh list from %s: %s", "/".join(key[:2]), error)
+        except Exception:
+            # Nobody awaits this task; whatever happens here may not take the others with it.
+            log.exception("a list from %s failed unexpectedly", "/".join(key[:2]))
         finally:
             entry.running = False
             entry.done.set()

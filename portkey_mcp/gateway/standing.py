@@ -7,7 +7,7 @@ backoff, and then says that its lists changed, since changes may have been misse
 
 import random
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import anyio
@@ -219,7 +219,7 @@ class _Held:
         return await self._reply.ask(message)
 
 
-Source = Callable[[Answers, Ready], Awaitable[None]]
+Source = Callable[[Answers, Ready], Coroutine[Any, Any, None]]
 """Attends one lane for ever, as `attend` with its lane and filter filled in."""
 
 

@@ -5,7 +5,17 @@ Also the source of the JSON Schema that editors use.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictStr,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from portkey_mcp.model import Role, Transport
@@ -15,19 +25,11 @@ from portkey_mcp.settings import Auth
 Texts = dict[StrictStr, StrictStr]
 
 
-def _unsupported(value: Any) -> Any:
-    if value not in ("none", "headers") and value in LATER:
-        raise PydanticCustomError(
-            "not_supported", "auth type '{name}' is not supported by this version; expected none or headers", {"name": value}
-        )
-    return value
-
-
 LATER = ("oauth", "client_credentials", "token_exchange", "identity")
 """Kinds of upstream authentication that a later version knows."""
 
 
-def _refused(value: Any) -> Any:
+def _refuse_members(_: Any) -> Any:
     raise PydanticCustomError("not_supported", "`members` is not supported by this version; give people API keys")
 
 
@@ -40,8 +42,17 @@ class Part(BaseModel):
 class ServerAuth(Part):
     """How the gateway proves itself to a server."""
 
-    type: Annotated[Literal["none", "headers"], BeforeValidator(_unsupported)]
+    type: Literal["none", "headers"]
     headers: Texts = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_later_kinds(cls, data: Any) -> Any:
+        kind = data.get("type") if isinstance(data, dict) else None
+        if kind in LATER:
+            wording = "auth type '{kind}' is not supported by this version; expected none or headers"
+            raise PydanticCustomError("not_supported", wording, {"kind": kind})
+        return data
 
 
 class ServerPart(Part):
@@ -76,15 +87,21 @@ class KeyPart(Part):
     role: Role = "member"
 
 
+PolicyPart = Annotated[
+    Annotated[StrictStr, Tag("path")] | Annotated[Policy, Tag("document")],
+    Discriminator(lambda value: "path" if isinstance(value, str) else "document"),
+]
+
+
 class WorkspacePart(Part):
     """A workspace. `policy` is the document, or the path of one beside this file."""
 
     name: StrictStr = ""
     servers: dict[StrictStr, ServerPart] = {}
     bundles: dict[StrictStr, BundlePart] = {}
-    members: Annotated[Any, BeforeValidator(_refused)] = None
+    members: Annotated[Any, BeforeValidator(_refuse_members)] = None
     api_keys: tuple[KeyPart, ...] = ()
-    policy: StrictStr | Policy | None = None
+    policy: PolicyPart | None = None
 
 
 class GatewayPart(Part):

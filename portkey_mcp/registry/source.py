@@ -45,7 +45,7 @@ class Source:
         except yaml.MarkedYAMLError as error:
             raise Mistakes([self._at(error.problem_mark or error.context_mark, _words(error))]) from None
         except yaml.YAMLError as error:
-            raise Mistakes([Mistake(f"is no YAML: {error}", file=file)]) from None
+            raise Mistakes([Mistake(f"is no YAML: {str(error).splitlines()[0]}", file=file)]) from None
         except RecursionError:
             raise Mistakes([Mistake("is nested too deeply", file=file)]) from None
 

@@ -1,4 +1,4 @@
-"""Puts what pydantic finds wrong in a document into words for a person: what was expected, and the nearest that is right.
+"""Puts what pydantic finds wrong in a document into words for a person: what was expected, and the nearest right word.
 
 Values are never repeated, since one may be a secret; names and choices are.
 """
@@ -36,12 +36,16 @@ Hints = Mapping[str, str]
 """Words that are wrong here but common elsewhere, and what to write instead."""
 
 
-def mistakes(error: ValidationError, source: Source, model: type[BaseModel], hints: Hints | None = None) -> list[Mistake]:
+def mistakes(
+    error: ValidationError, source: Source, model: type[BaseModel], hints: Hints | None = None
+) -> list[Mistake]:
     """One mistake for each error, each once, in the order of the file.
 
     `model` is what was validated against: it knows which keys a place may have.
     """
-    found = {str(m): m for wrong in error.errors(include_url=False) for m in [_mistake(wrong, source, model, hints or {})]}
+    found = {
+        str(m): m for wrong in error.errors(include_url=False) for m in [_mistake(wrong, source, model, hints or {})]
+    }
     return sorted(found.values(), key=lambda mistake: (mistake.line, mistake.column))
 
 
@@ -52,6 +56,8 @@ def _mistake(wrong: ErrorDetails, source: Source, model: type[BaseModel], hints:
         return source.mistake(loc, _unknown("key", str(loc[-1]), known, hints), key=True)
     if wrong["type"] == "missing":
         return source.mistake(loc[:-1], f"the key {str(loc[-1])!r} is missing", key=True)
+    if wrong["type"] == "invalid_key":
+        return source.mistake(loc, f"expected text as a key, found {_kind(loc[-1])}", key=True)
     if loc and loc[-1] == "[key]":
         return source.mistake(loc[:-1], f"expected text as a key; put it in quotes: '{loc[-2]}'", key=True)
     if wrong["type"] == "literal_error":
@@ -82,7 +88,7 @@ def _choice(wrong: ErrorDetails) -> str:
     expected = str(wrong.get("ctx", {}).get("expected", ""))
     value = wrong["input"]
     if not isinstance(value, str):
-        return f"expected {expected}, found {_kind(value)}"
+        return f"expected {expected}"
     near = difflib.get_close_matches(value, [word.strip(" '") for word in expected.replace(" or ", ",").split(",")], 1)
     return f"expected {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
 

@@ -27,6 +27,9 @@ LONGEST: Final = 256
 CALLERS_MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 """JSON-RPC codes that are no failure of the server that answers them: its SERVER span stays without error."""
 
+NO_CODE: Final = "_OTHER"
+"""Stands for the code of an error that has no number for one; OpenTelemetry's word for what it has no word for."""
+
 NAMED: Final = {"tools/call": names.TOOL, "prompts/get": names.PROMPT}
 WITH_URI: Final = frozenset(
     {"resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated"}
@@ -110,23 +113,25 @@ class _Recorded(Span):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _open.set(self._before)
-        if isinstance(error, UpstreamError | InvalidRequest):
-            message = error.message if isinstance(error, InvalidRequest) else error.error.get("message")
-            self.error(error.code, message if isinstance(message, str) else "")
+        if isinstance(error, UpstreamError):
+            self.error(error.error.get("code"), error.error.get("message"))
+        elif isinstance(error, InvalidRequest):
+            self.error(error.code, error.message)
         elif kind is not None:
             self._fail(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."), None)
         self._span.end()
 
     def result(self, result: Json) -> None:
-        if result.get("isError") is True:
+        if isinstance(result, dict) and result.get("isError") is True:
             self._fail(names.TOOL_ERROR, None)
 
-    def error(self, code: int, message: str) -> None:
+    def error(self, code: object, message: object) -> None:
         if self._failed:
             return
-        self._span.set_attribute(names.STATUS_CODE, str(code))
-        if code not in self._quiet:
-            self._fail(str(code), clean(message))
+        kind = clean(str(code)) if isinstance(code, int) else NO_CODE
+        self._span.set_attribute(names.STATUS_CODE, kind)
+        if not isinstance(code, int) or code not in self._quiet:
+            self._fail(kind, clean(message) if isinstance(message, str) else None)
         self._failed = True
 
     def inject(self, meta: Json) -> Json:

@@ -43,8 +43,8 @@ class Span:
     def result(self, result: Json) -> None:
         """Note the outcome: a tool's result with `isError: true` is an error of the type `tool_error`."""
 
-    def error(self, code: int, message: str) -> None:
-        """Note a JSON-RPC error sent (SERVER) or received (CLIENT)."""
+    def error(self, code: object, message: object) -> None:
+        """Note a JSON-RPC error sent (SERVER) or received (CLIENT), as it is: an upstream may have sent anything."""
 
     def inject(self, meta: Json) -> Json:
         """The `_meta` to send on: never changes `meta`, and may return it as it is."""

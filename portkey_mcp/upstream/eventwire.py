@@ -1,4 +1,4 @@
-"""The old HTTP+SSE transport (2024-11-05) as a message wire: one stream for all that comes, a POST for all that goes."""
+"""The old HTTP+SSE transport (2024-11-05) as a message wire: one stream of all that comes, a POST a message out."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import McpServer
 from portkey_mcp.upstream.breaker import Gate
 from portkey_mcp.upstream.http import Exchange
-from portkey_mcp.upstream.sse import Event, EventTooLarge, SseParser
+from portkey_mcp.upstream.sse import Event, OversizedEventError, SseParser
 from portkey_mcp.upstream.stream import EVENT_STREAM, error_text
 from portkey_mcp.wire import Json
 
@@ -67,7 +67,7 @@ class EventWire:
                 if not chunk:
                     return None
                 self._events.extend(self._parser.feed(chunk))
-        except (aiohttp.ClientError, OSError, EventTooLarge) as error:
+        except (aiohttp.ClientError, OSError, OversizedEventError) as error:
             self.ending = f"its event stream broke: {error_text(error)}"
             return None
         return self._events.popleft()
@@ -92,7 +92,9 @@ class EventWire:
             message: Any = wire.loads(data)
         except wire.MalformedJson:
             return
-        self._waiting.extend(one for one in (message if isinstance(message, list) else [message]) if isinstance(one, dict))
+        self._waiting.extend(
+            one for one in (message if isinstance(message, list) else [message]) if isinstance(one, dict)
+        )
 
     async def close(self) -> None:
         """See `Wire.close`: the stream's end is the session's."""

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from portkey_mcp.errors import UpstreamDown
 
-
 OnEnd = Callable[[], None]
 """Told once that a link is over, however it came."""
 

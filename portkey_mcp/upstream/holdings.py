@@ -183,7 +183,7 @@ class Holdings:
             raise UpstreamDown(self.server.name, f"it could not be opened: {error}") from error
 
     def _is_failure(self, error: UpstreamDown | UpstreamError) -> bool:
-        """Whether the server is unwell: an answer below 500 is not, and what `Exchange` counted is not counted twice."""
+        """Whether the server is unwell. An answer below 500 says no; what `Exchange` counted is not counted twice."""
         if isinstance(error, UpstreamError) or error.status:
             return error.status >= 500
         return error.sent or self.server.transport == "stdio"

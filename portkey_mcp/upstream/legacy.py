@@ -67,17 +67,9 @@ class LegacyHttpLink:
         self._renewing = asyncio.Lock()
         self._calls: dict[int, Numbered] = {}
         self.session = NO_SESSION
+        self.version = ""
+        self.hello: Json = {}
         self._standing = Standing(self, exchange, attendants, spawn)
-
-    @property
-    def version(self) -> str:
-        """The version the present session negotiated."""
-        return self.session.version
-
-    @property
-    def hello(self) -> Json:
-        """The InitializeResult of the present session."""
-        return self.session.hello
 
     @property
     def alive(self) -> bool:
@@ -110,7 +102,7 @@ class LegacyHttpLink:
         version = hello.get("protocolVersion")
         session = Session(stream.headers.get(SESSION_HEADER, ""), version if isinstance(version, str) else "", hello)
         await self._exchange.deliver(session.headers, notification("notifications/initialized", None))
-        self.session = session
+        self.session, self.version, self.hello = session, session.version, session.hello
 
     async def renew(self, lost: Session) -> None:
         """Open the session anew, unless somebody else already has.

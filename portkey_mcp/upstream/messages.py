@@ -73,6 +73,12 @@ def cancelled(call_id: int) -> Json:
     return notification(CANCELLED, {"requestId": call_id, "reason": "the caller cancelled the request"})
 
 
+def ended_subscription(call_id: int) -> Json:
+    """The graceful end of a subscription, for servers that end it by a cancellation instead (protocol L2)."""
+    result = {"resultType": "complete", "_meta": {SUBSCRIPTION_ID_META_KEY: call_id}}
+    return {"jsonrpc": "2.0", "id": call_id, "result": result}
+
+
 def with_envelope(params: Json | None, version: str) -> Json:
     """Stamp the modern envelope: this hop's protocol version, and empty capabilities only where there are none."""
     params = params or {}

@@ -1,24 +1,31 @@
 """Opening one link: which transport, which era, and how the visitor is introduced."""
 
-from collections.abc import Callable
+import functools
 from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 
-from portkey_mcp.model import Introduction, McpServer
+from portkey_mcp.model import Era, Introduction, McpServer
 from portkey_mcp.upstream.answering import ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import Gate
+from portkey_mcp.upstream.eventwire import EventWire
 from portkey_mcp.upstream.flights import OnEnd
 from portkey_mcp.upstream.http import Exchange
 from portkey_mcp.upstream.legacy import LegacyHttpLink
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.upstream.modern import ModernHttpLink
+from portkey_mcp.upstream.pipe import Pipe, Wire
+from portkey_mcp.upstream.pipelink import PipeLink
 from portkey_mcp.upstream.probe import DISCOVER, OUR_INFO, Verdict, discover_params, probe
+from portkey_mcp.upstream.process import ProcessWire
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
+
+EVERYTHING: Json = {"roots": {"listChanged": True}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}
+"""Capabilities declared on a process that several share: whoever calls then answers for himself what he cannot do."""
 
 
 class OpenLink(Link, Protocol):
@@ -48,7 +55,7 @@ class Workshop:
 
 
 def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None = None) -> Json:
-    """The `initialize` params: the visitor's own, unless the version is pinned, modern (no handshake knows it) or missing.
+    """The `initialize` params: the visitor's own, but for a version that is pinned, modern or missing.
 
     `capabilities` replaces the visitor's where several share the link.
     """
@@ -91,3 +98,48 @@ async def open_http(
     link = LegacyHttpLink(server, exchange, greeting(server, visitor), attendants, workshop.spawn, on_end)
     await link.start()
     return link
+
+
+async def open_pipe(
+    server: McpServer,
+    resolved: McpServer,
+    visitor: Introduction,
+    known: Era | None,
+    attendants: Attendants,
+    workshop: Workshop,
+    on_end: OnEnd,
+) -> OpenLink:
+    """A link over stdio or the old SSE transport. Where `known` is legacy, nothing is probed."""
+
+    async def start() -> Pipe:
+        wire: Wire
+        if resolved.transport == "sse":
+            wire = await EventWire.start(server, resolved, workshop.session, workshop.gate)
+        else:
+            wire = await ProcessWire.start(server, resolved, workshop.spawn)
+        return Pipe(server, wire, attendants, workshop.spawn, on_end)
+
+    pipe = await start()
+    pipe.begin()
+    try:
+        if known != "legacy":
+            verdict = await probe(server.name, server.protocol, functools.partial(_discover, pipe))
+            if verdict.era == "modern":
+                pipe.become_modern(verdict.version, verdict.hello or {})
+                return PipeLink(pipe)
+        if not pipe.alive and known != "legacy":
+            # Some old servers end at a first message that they do not know.
+            await pipe.close()
+            pipe = await start()
+            pipe.begin()
+        shared = server.transport == "stdio" and server.process == "shared"
+        await pipe.shake_hands(greeting(server, visitor, EVERYTHING if shared else None))
+    except BaseException:
+        await pipe.close()
+        raise
+    return PipeLink(pipe)
+
+
+async def _discover(pipe: Pipe, version: str) -> Json:
+    pipe.become_modern(version, {})
+    return await pipe.request("", DISCOVER, discover_params(), ignore, no_requests)

@@ -134,7 +134,9 @@ class LinkPool:
                     if slot.link is not None and slot.is_idle
                 ]
                 if not idle:
-                    raise UpstreamDown(wanting.server.name, f"{limit} processes {whose} are running already, all in use")
+                    raise UpstreamDown(
+                        wanting.server.name, f"{limit} processes {whose} are running already, all in use"
+                    )
                 await _drop_longest_idle(idle)
 
 

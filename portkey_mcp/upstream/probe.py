@@ -33,7 +33,7 @@ Discover = Callable[[str], Awaitable[Json]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the probe found. For legacy, `version` is the one to offer, empty for the visitor's own; `hello` is empty."""
+    """What the probe found. For legacy, `version` is empty where the visitor's is offered, and `hello` is None."""
 
     era: Era
     version: str = ""

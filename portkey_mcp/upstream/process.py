@@ -30,7 +30,7 @@ END_TIMEOUT = 6.0
 
 
 class ProcessWire:
-    """See `Wire`. Its own framing, since the SDK's drops members of error objects and ends on a byte that is not UTF-8."""
+    """See `Wire`. Own framing: the SDK's drops members of error objects, and ends on a byte that is not UTF-8."""
 
     def __init__(self, server: McpServer, process: asyncio.subprocess.Process, spawn: Spawn) -> None:
         self._server, self._process = server, process

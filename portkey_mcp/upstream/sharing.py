@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -43,7 +44,8 @@ class Shared(Generic[T]):
         if self._future is None:
             self._future = asyncio.get_running_loop().create_future()
             task = self._spawn(self._run(self._future))
-            task.add_done_callback(lambda _, made=self._future: made.cancel())
+            # Where the work was cancelled before it could set a result, nobody may wait for ever.
+            task.add_done_callback(functools.partial(_cancel, self._future))
         future = self._future
         await asyncio.wait([future])
         if future.cancelled():
@@ -64,3 +66,7 @@ class Shared(Generic[T]):
             future.exception()  # marks it as seen: perhaps nobody waits any more
         else:
             future.set_result(result)
+
+
+def _cancel(future: "asyncio.Future[T]", _: object) -> None:
+    future.cancel()

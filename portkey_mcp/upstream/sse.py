@@ -14,7 +14,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class EventTooLarge(ValueError):
+class OversizedEventError(ValueError):
     """One event outgrew `MAX_EVENT`; the stream cannot be read on."""
 
 
@@ -45,7 +45,7 @@ class SseParser:
         """Return the events that this chunk completes.
 
         Raises:
-            EventTooLarge: an event, complete or not, is larger than allowed.
+            OversizedEventError: an event, complete or not, is larger than allowed.
         """
         buffer = self._buffer
         buffer += chunk
@@ -67,7 +67,7 @@ class SseParser:
         del buffer[:start]
         self._scanned = len(buffer)
         if self._size + len(buffer) > self._max_event:
-            raise EventTooLarge(f"an event is larger than {self._max_event} bytes")
+            raise OversizedEventError(f"an event is larger than {self._max_event} bytes")
         return events
 
     def _skip_mark(self) -> bool:

@@ -8,7 +8,7 @@ import aiohttp
 
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
-from portkey_mcp.upstream.sse import MAX_EVENT, EventTooLarge, SseParser
+from portkey_mcp.upstream.sse import MAX_EVENT, OversizedEventError, SseParser
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
 
@@ -76,7 +76,7 @@ class Stream:
                     return None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise BrokenOff(self._server, f"the connection broke: {error_text(error)}", sent=True) from error
-        except (wire.MalformedJson, EventTooLarge) as error:
+        except (wire.MalformedJson, OversizedEventError) as error:
             raise UpstreamDown(self._server, f"it sent what is not a message: {error}", sent=True) from error
         return self._waiting.popleft()
 
@@ -93,7 +93,7 @@ class Stream:
             pieces.append(piece)
             size += len(piece)
             if size > MAX_EVENT:
-                raise EventTooLarge(f"the answer is larger than {MAX_EVENT} bytes")
+                raise OversizedEventError(f"the answer is larger than {MAX_EVENT} bytes")
         if size:
             self._take(b"".join(pieces))
         return bool(size)

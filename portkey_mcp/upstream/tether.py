@@ -4,9 +4,11 @@ Run by path, with nothing but the standard library: `python -I -S tether.py COMM
 stdin, stdout and stderr untouched. That the gateway is gone, for whatever reason, shows as the end of stdin, which the
 kernel closes even after kill -9; no parent-death signal, and none of its races, is needed. The same end of stdin is how
 a living gateway says stop. Then: a grace to leave by itself, SIGTERM, SIGKILL, to the server's whole process group.
+SIGTERM to the tether is forwarded.
 Ends with the server's exit code, 128 + N where signal N ended it, 127 where it could not be started.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -29,10 +31,9 @@ def main(command: list[str]) -> int:
         return 127
     # The server's end must show as the end of its stdout: nobody else may hold the pipe open.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    terminate = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: terminate.set())
+    signal.signal(signal.SIGTERM, lambda *_: _signal_group(server.pid, signal.SIGTERM))
     ended = threading.Event()
-    threading.Thread(target=_watch_stdin, args=(server.pid, terminate, ended), daemon=True).start()
+    threading.Thread(target=_await_end_of_stdin, args=(server.pid, ended), daemon=True).start()
     # Without reaping it: as long as the zombie holds the pid, the group's number cannot become somebody else's.
     os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
     ended.set()
@@ -41,31 +42,21 @@ def main(command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _watch_stdin(group: int, terminate: threading.Event, ended: threading.Event) -> None:
-    """Wait for the end of stdin or a SIGTERM, then end the group step by step."""
+def _await_end_of_stdin(group: int, ended: threading.Event) -> None:
+    """Then end the group, step by step."""
     stdin = select.poll()
     stdin.register(0, 0)  # no event asked for: POLLHUP and POLLERR come unasked, and data is the server's to read
-    while not terminate.is_set() and not stdin.poll(500):
-        pass
-    if not terminate.is_set():
-        _wait_either(terminate, ended, LEAVE_GRACE)
-    _signal_group(group, signal.SIGTERM)
-    ended.wait(TERMINATE_GRACE)
-    _signal_group(group, signal.SIGKILL)
-
-
-def _wait_either(terminate: threading.Event, ended: threading.Event, seconds: float) -> None:
-    steps = int(seconds / 0.05)
-    for _ in range(steps):
-        if terminate.is_set() or ended.wait(0.05):
-            return
+    stdin.poll()
+    if not ended.wait(LEAVE_GRACE):
+        _signal_group(group, signal.SIGTERM)
+    if not ended.wait(TERMINATE_GRACE):
+        _signal_group(group, signal.SIGKILL)
 
 
 def _signal_group(group: int, number: int) -> None:
-    try:
+    # Gone already; macOS says EPERM of a group of zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # gone already; macOS says EPERM of a group of zombies
-        pass
 
 
 if __name__ == "__main__":

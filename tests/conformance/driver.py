@@ -25,7 +25,7 @@ from tests.conformance.suite import MODERN
 Json = dict[str, Any]
 
 
-async def accept_defaults(_context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+async def accept_defaults(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
     """Accept a form, leaving every field at its default."""
     properties = params.model_dump(by_alias=True)["requestedSchema"]["properties"]
     return ElicitResult(action="accept", content={name: field["default"] for name, field in properties.items()})

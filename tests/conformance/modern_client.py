@@ -64,7 +64,11 @@ class ModernClient:
         """Go on with a call that asked back, until it is done."""
         while asked.get("resultType") == "input_required":
             accepted = {"action": "accept", "content": {"confirmed": True}}
-            again = {"name": name, "arguments": arguments, "inputResponses": dict.fromkeys(asked["inputRequests"], accepted)}
+            again = {
+                "name": name,
+                "arguments": arguments,
+                "inputResponses": dict.fromkeys(asked["inputRequests"], accepted),
+            }
             state = {"requestState": asked["requestState"]} if "requestState" in asked else {}
             asked = await self.request("tools/call", {**again, **state})
         return asked

@@ -1,7 +1,8 @@
 """Runs the official conformance suite (npm `@modelcontextprotocol/conformance`) and reads what it found.
 
 What a revision requires is read from the package's own frozen sets, so that nothing here has to be kept in step. A
-scenario passes when it made at least one check and none of its checks is a FAILURE, as the suite itself scores it.
+scenario passes when it made at least one check and none of its checks is a FAILURE, as the suite itself scores it; a
+client must also have ended well.
 """
 
 import json
@@ -11,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +70,12 @@ class Report:
         wanted = list(required)
         return f"{len(wanted) - len(self.missed(wanted))}/{len(wanted)}"
 
+    def with_failure(self, scenario: str, failure: str) -> "Report":
+        """The same report with one more thing that failed in a scenario."""
+        outcome = self.outcomes.get(scenario, Outcome(scenario, 0, (), 0))
+        worse = replace(outcome, failures=(failure, *outcome.failures))
+        return replace(self, outcomes={**self.outcomes, scenario: worse})
+
     def table(self, required: Iterable[str]) -> str:
         """One line a scenario, with every failure under it; the suite's last words when it ran nothing."""
         wanted = list(required)
@@ -113,7 +120,9 @@ def run_client(command: str, revision: str, scenarios: Iterable[str]) -> Report:
     def run_one(scenario: str) -> Report:
         timeout = str(SCENARIO_TIME * 1000)
         options = ["--scenario", scenario, "--spec-version", revision, "--force", "--timeout", timeout]
-        return _run("client", "--command", command, *options)
+        report = _run("client", "--command", command, *options)
+        broken = re.search(r"Client (exited with code|timed out).*", report.output)
+        return report.with_failure(scenario, broken[0]) if broken else report
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         reports = list(pool.map(run_one, scenarios))

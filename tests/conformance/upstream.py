@@ -29,7 +29,9 @@ def main() -> None:
     parser.add_argument("--era", choices=["legacy", "modern", "both"], default="both")
     chosen = parser.parse_args()
     listening = socket.create_server(("127.0.0.1", chosen.port))
-    config = uvicorn.Config(app(chosen.era), log_level="warning", lifespan="on", http="h11", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app(chosen.era), log_level="warning", lifespan="on", http="h11", timeout_graceful_shutdown=1
+    )
     print(f"ready http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
     uvicorn.Server(config).run(sockets=[listening])
 

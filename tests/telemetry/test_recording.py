@@ -202,6 +202,15 @@ def test_an_exception_that_leaves_a_span_is_its_failure(
     assert not span.events
 
 
+@pytest.mark.parametrize("code", [None, "5", {}, [1], 1.5])
+def test_an_error_without_a_code_is_one_all_the_same(recorder: Recorder, code: Any) -> None:
+    with recorder.server() as span:
+        span.error(code, {"not": "text"})
+    [done] = recorder.done
+    assert (done.attributes or {})["error.type"] == "_OTHER"
+    assert done.status.status_code is StatusCode.ERROR
+
+
 def test_the_first_failure_noted_stands(recorder: Recorder) -> None:
     with recorder.server() as span:
         span.error(-32602, "first")

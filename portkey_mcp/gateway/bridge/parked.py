@@ -6,6 +6,7 @@ What is parked expires, is bound to its principal and to the very request, and i
 """
 
 import hashlib
+import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from portkey_mcp.errors import InvalidRequest, PortkeyError
 from portkey_mcp.gateway.bridge.way import Answers
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.wire import Json, MalformedJson, dumps, loads
+
+log = logging.getLogger(__name__)
 
 TIME_TO_LIVE: Final = 600.0
 """Seconds a parked call waits for its retry: a person reads, thinks, and types."""
@@ -167,6 +170,10 @@ class Parking:
                 parked.outcome = await run(parked)
         except PortkeyError as error:
             parked.outcome = error
+        except Exception:
+            # The task is its own owner: whatever happens here may not take other calls with it.
+            log.exception("a parked call failed unexpectedly")
+            parked.outcome = InvalidRequest(INTERNAL_ERROR, "Internal error of the gateway; its log says more")
         finally:
             self._parked.pop(parked.handle, None)
             if parked.outcome is None:

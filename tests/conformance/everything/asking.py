@@ -93,7 +93,11 @@ async def multi_round(call: Call) -> Json:
 
 async def ask_what_is_declared(call: Call) -> Json:
     """Ask only what the client said it can answer."""
-    questions = {"user_name": NAME, "capital_question": sampling("What is the capital of France?"), "client_roots": ROOTS}
+    questions = {
+        "user_name": NAME,
+        "capital_question": sampling("What is the capital of France?"),
+        "client_roots": ROOTS,
+    }
     possible = {key: question for key, question in questions.items() if call.may_ask(question["method"])}
     answers = await call.ask(possible) if possible else {}
     return result(text(f"Answered: {answers}"))

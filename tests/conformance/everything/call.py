@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
 from mcp_types import (
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     CreateMessageRequest,
@@ -23,8 +24,6 @@ from mcp_types import (
     ListRootsResult,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-
-from mcp.shared.message import ServerMessageMetadata
 
 Json = dict[str, Any]
 Context = ServerRequestContext[Any, Any]
@@ -37,11 +36,11 @@ QUESTIONS: dict[str, tuple[Any, Any]] = {
 NEEDED_CAPABILITY = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 
 
-class ToolFailed(Exception):
+class ToolError(Exception):
     """The tool ran and failed: a result with `isError`, not a JSON-RPC error."""
 
 
-class NeedsInput(Exception):
+class InputRequiredError(Exception):
     """A modern call cannot go on without answers; becomes an `input_required` result."""
 
     def __init__(self, questions: Json, state: str) -> None:
@@ -125,9 +124,9 @@ class Call:
         """Ask the client everything at once and return its answers under the same keys.
 
         Raises:
-            NeedsInput: modern, and an answer is missing or no answer at all.
+            InputRequiredError: modern, and an answer is missing or no answer at all.
             MCPError: modern, and the client did not declare what a question needs.
-            ToolFailed: legacy, and the client cannot or does not answer.
+            ToolError: legacy, and the client cannot or does not answer.
         """
         forbidden = [question["method"] for question in questions.values() if not self.may_ask(question["method"])]
         if self.modern:
@@ -135,7 +134,7 @@ class Call:
                 raise lacking({NEEDED_CAPABILITY[method]: {} for method in forbidden})
             return self._answers(questions)
         if forbidden:
-            raise ToolFailed(f"The client does not support {', '.join(forbidden)}")
+            raise ToolError(f"The client does not support {', '.join(forbidden)}")
         return await self._ask_now(questions)
 
     def _answers(self, questions: dict[str, Json]) -> dict[str, Json]:
@@ -144,7 +143,7 @@ class Call:
         given |= self.params.get("inputResponses") or {}
         missing = {key: question for key, question in questions.items() if not isinstance(given.get(key), dict)}
         if missing:
-            raise NeedsInput(missing, json.dumps(given))
+            raise InputRequiredError(missing, json.dumps(given))
         return {key: given[key] for key in questions}
 
     async def _ask_now(self, questions: dict[str, Json]) -> dict[str, Json]:
@@ -165,7 +164,7 @@ class Call:
             for key, question in questions.items():
                 asking.start_soon(partial(ask_one, key, question))
         if failures:
-            raise ToolFailed(f"The client did not answer: {failures[0].error.message}")
+            raise ToolError(f"The client did not answer: {failures[0].error.message}")
         return answers
 
 

@@ -5,21 +5,20 @@ What it serves does not depend on the era, except that tasks exist in the modern
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, RequestParams
-from mcp_types.methods import CACHEABLE_METHODS
 
 from tests.conformance.everything.asking import asking_tools
-from tests.conformance.everything.call import Call, Context, Json, NeedsInput, Tool, ToolFailed
+from tests.conformance.everything.call import Call, Context, InputRequiredError, Json, Tool, ToolError
 from tests.conformance.everything.changes import TASKS_EXTENSION, Changes
 from tests.conformance.everything.content import text
 from tests.conformance.everything.prompts import complete, get_prompt, prompt_list
@@ -77,17 +76,17 @@ class Handlers:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {call.params['name']}")
         try:
             return await tool.run(call)
-        except NeedsInput as needed:
+        except InputRequiredError as needed:
             return needed.result
-        except ToolFailed as failure:
+        except ToolError as failure:
             return {"content": [text(str(failure))], "isError": True}
 
     async def get_prompt(self, call: Call) -> Json:
         try:
             return await get_prompt(call)
-        except NeedsInput as needed:
+        except InputRequiredError as needed:
             return needed.result
-        except ToolFailed as failure:
+        except ToolError as failure:
             raise MCPError(INVALID_PARAMS, str(failure)) from None
 
     async def list_prompts(self, call: Call) -> Json:
@@ -117,7 +116,7 @@ def build(with_tasks: bool = True) -> Everything:
         NAME,
         version="1.0.0",
         lifespan=_background,
-        cache_hints={method: CacheHint(ttl_ms=0, scope="private") for method in CACHEABLE_METHODS},
+        cache_hints=dict.fromkeys(get_args(CacheableMethod), CacheHint(ttl_ms=0, scope="private")),
         get_tool_input_schema=handlers.schema,
         on_subscriptions_listen=handlers.changes.listen,  # type: ignore[arg-type]  # a raw result
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio.lowlevel
 
-from tests.conformance.everything.call import Call, Json, Tool, ToolFailed, tool
+from tests.conformance.everything.call import Call, Json, Tool, ToolError, tool
 from tests.conformance.everything.changes import Changes
 from tests.conformance.everything.content import AUDIO, IMAGE, embedded, result, text
 
@@ -68,7 +68,7 @@ async def with_logging(call: Call) -> Json:
 
 
 async def error_handling(call: Call) -> Json:
-    raise ToolFailed("This tool intentionally returns an error for testing")
+    raise ToolError("This tool intentionally returns an error for testing")
 
 
 async def with_progress(call: Call) -> Json:

@@ -1,0 +1,206 @@
+"""`portkey.yaml`: reads it, checks it, and reports every mistake with its line and column."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from portkey_mcp.errors import Mistake, Mistakes
+from portkey_mcp.model import Bundle, DeclaredKey, McpServer, Workspace
+from portkey_mcp.policy import document as policy
+from portkey_mcp.registry import references
+from portkey_mcp.registry.checks import bundle_problems, host_problems, server_problems
+from portkey_mcp.registry.declared import Declared
+from portkey_mcp.registry.names import slug_problem
+from portkey_mcp.registry.schema import HINTS, BundlePart, Document, KeyPart, ServerPart, WorkspacePart
+from portkey_mcp.registry.source import Loc, Source
+from portkey_mcp.registry.wording import mistakes
+from portkey_mcp.settings import origin_problem
+
+
+def load(path: Path, named: list[Path] | None = None) -> Declared:
+    """Read a file, and the policy files it names. Blocks; references are checked, but not resolved.
+
+    `named` receives the path of every file that belongs to it, also when it fails.
+
+    Raises:
+        Mistakes: all that is wrong in it.
+    """
+    return _Reading(path, [] if named is None else named).declared()
+
+
+def load_policy(path: Path) -> tuple[policy.Policy, Any]:
+    """Read a policy document: parsed, and as it was written.
+
+    Raises:
+        Mistakes: all that is wrong in it.
+    """
+    source = Source(_text(path), str(path))
+    try:
+        return policy.parse(source.data), source.data
+    except ValidationError as error:
+        raise Mistakes(mistakes(error, source, policy.Policy)) from None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of `portkey.yaml`, for editors."""
+    found = Document.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "portkey.yaml"}
+
+
+class _Reading:
+    """One file being read: collects mistakes, so that a person sees all of them at once."""
+
+    def __init__(self, path: Path, named: list[Path]) -> None:
+        self._path = path
+        self._files = named
+        self._files.append(path)
+        self._source = Source(_text(path), str(path))
+        self._wrong: list[Mistake] = []
+        self._policies: dict[str, Any] = {}
+
+    def declared(self) -> Declared:
+        document = self._document()
+        gateway = document.gateway
+        if problem := origin_problem(gateway.public_url or ""):
+            self._add(("gateway", "public_url"), problem)
+        for host, path in gateway.hosts.items():
+            self._add_all(("gateway", "hosts", host), host_problems(host, path))
+        workspaces = {slug: self._workspace(slug, part) for slug, part in document.workspaces.items()}
+        keys = tuple(key for slug, part in document.workspaces.items() for key in self._keys(slug, part.api_keys))
+        if self._wrong:
+            raise Mistakes(sorted(self._wrong, key=lambda m: (m.file != str(self._path), m.file, m.line, m.column)))
+        return Declared(
+            public_url=gateway.public_url,
+            auth=gateway.auth,
+            hosts=gateway.hosts,
+            workspaces=workspaces,
+            policies=self._policies,
+            api_keys=keys,
+            files=tuple(self._files),
+        )
+
+    def _document(self) -> Document:
+        """The document in its shape; what has none is reported and left out, so that the rest is still checked."""
+        data = self._source.data
+        if data is None:
+            raise Mistakes([self._source.mistake((), "the file is empty; expected at least `version: 1`")])
+        try:
+            return Document.model_validate(data)
+        except ValidationError as error:
+            self._wrong = mistakes(error, self._source, Document, HINTS)
+            rest = _without(data, [wrong["loc"] for wrong in error.errors(include_url=False, include_input=False)])
+        try:
+            return Document.model_validate(rest)
+        except ValidationError:
+            raise Mistakes(self._wrong) from None
+
+    def _workspace(self, slug: str, part: WorkspacePart) -> Workspace:
+        loc = ("workspaces", slug)
+        if problem := slug_problem(slug):
+            self._add(loc, problem, key=True)
+        servers = {name: self._server(slug, name, server) for name, server in part.servers.items()}
+        bundles = {name: self._bundle(slug, name, bundle) for name, bundle in part.bundles.items()}
+        for name in servers.keys() & bundles.keys():
+            self._add((*loc, "bundles", name), f"a server is called {name!r} too; choose another name", key=True)
+        rules = self._policy(slug, part.policy)
+        return Workspace(slug, part.name or slug, servers, bundles, rules)
+
+    def _server(self, slug: str, name: str, part: ServerPart) -> McpServer:
+        loc = ("workspaces", slug, "servers", name)
+        server, auth = server_of(slug, name, part), part.auth.headers if part.auth else {}
+        if part.auth and part.auth.type == "none" and auth:
+            self._add((*loc, "auth", "headers"), "auth type none has no headers; write type: headers", key=True)
+        if part.auth and part.auth.type == "headers" and not auth:
+            self._add((*loc, "auth"), "auth type headers needs headers, like {X-Api-Key: '${env:KEY}'}")
+        for header in {known.lower() for known in part.headers} & {known.lower() for known in auth}:
+            self._add((*loc, "auth", "headers"), f"the header {header} is in headers too; write it once")
+        for field, problem in server_problems(server):
+            in_auth = field[:1] == ("headers",) and field[-1] in auth
+            self._add((*loc, "auth", *field) if in_auth else (*loc, *field), problem, key=not field)
+        return server
+
+    def _bundle(self, slug: str, name: str, part: BundlePart) -> Bundle:
+        bundle = Bundle(slug, name, part.title, part.include)
+        self._add_all(("workspaces", slug, "bundles", name), bundle_problems(bundle))
+        return bundle
+
+    def _keys(self, slug: str, parts: Iterable[KeyPart]) -> Iterable[DeclaredKey]:
+        seen: set[str] = set()
+        for index, part in enumerate(parts):
+            loc = ("workspaces", slug, "api_keys", index)
+            if part.name in seen:
+                self._add((*loc, "name"), f"another API key of this workspace is called {part.name!r}")
+            if problem := references.problem(part.key):
+                self._add((*loc, "key"), problem)
+            seen.add(part.name)
+            yield DeclaredKey(slug, part.name, part.key, part.role)
+
+    def _policy(self, slug: str, given: str | policy.Policy | None) -> policy.Policy:
+        loc = ("workspaces", slug, "policy")
+        if isinstance(given, str):
+            path = self._path.parent / given
+            self._files.append(path)
+            try:
+                parsed, self._policies[slug] = load_policy(path)
+                return parsed
+            except Mistakes as wrong:
+                missing = not path.exists()
+                self._wrong += [self._source.mistake(loc, f"there is no file {path}")] if missing else wrong.mistakes
+                return policy.EMPTY
+        if given is not None:
+            self._policies[slug] = self._source.data["workspaces"][slug]["policy"]
+        return given or policy.EMPTY
+
+    def _add(self, loc: Loc, what: str, *, key: bool = False) -> None:
+        self._wrong.append(self._source.mistake(loc, what, key=key))
+
+    def _add_all(self, loc: Loc, problems: Iterable[tuple[Loc, str]]) -> None:
+        for field, problem in problems:
+            self._add((*loc, *field), problem, key=not field)
+
+
+def server_of(workspace: str, name: str, part: ServerPart) -> McpServer:
+    """The server that a part declares; nothing is checked."""
+    return McpServer(
+        workspace=workspace,
+        name=name,
+        transport=part.transport or ("http" if part.url else "stdio"),
+        url=part.url,
+        command=part.command,
+        env=part.env,
+        cwd=part.cwd,
+        headers={**part.headers, **(part.auth.headers if part.auth else {})},
+        protocol=part.protocol,
+        process=part.process,
+        title=part.title,
+        enabled=part.enabled,
+    )
+
+
+def _without(data: Any, locs: Iterable[Loc]) -> Any:
+    """The document without the parts that have errors: a whole server, bundle, list of keys, policy or setting each."""
+    rest = copy.deepcopy(data)
+    if not isinstance(rest, dict):
+        return rest
+    for loc in locs:
+        within = loc[2] if len(loc) > 2 and loc[0] == "workspaces" else ""
+        *way, last = loc[: {"servers": 4, "bundles": 4, "": 2}.get(str(within), 3)] or [""]
+        inner: Any = rest
+        for step in way:
+            inner = inner.get(step) if isinstance(inner, Mapping) else None
+        if isinstance(inner, dict):
+            inner.pop(last, None)
+    rest["version"] = 1
+    return rest
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Mistakes([Mistake(f"cannot be read: {error.strerror}", file=str(path))]) from None
+    except UnicodeDecodeError as error:
+        raise Mistakes([Mistake(f"is not UTF-8 text (byte {error.start})", file=str(path))]) from None

@@ -1,0 +1,61 @@
+"""A pipe as one principal gets it: the link whose calls are that principal's, on a wire that others may share."""
+
+from contextlib import AbstractAsyncContextManager
+
+from portkey_mcp.model import Era, McpServer
+from portkey_mcp.upstream.link import Link, OnNotification, OnRequest
+from portkey_mcp.upstream.pipe import Pipe
+from portkey_mcp.wire import Json
+
+
+class PipeLink:
+    """See `Link`. Made when the handshake is done; holds nothing of its own but whose it is."""
+
+    def __init__(self, pipe: Pipe, principal: str = "") -> None:
+        self._pipe, self._principal = pipe, principal
+        self.server: McpServer = pipe.server
+        self.era: Era = pipe.era
+        self.version: str = pipe.version
+        self.hello: Json = pipe.hello
+
+    @property
+    def alive(self) -> bool:
+        """False once the process or the stream has ended."""
+        return self._pipe.alive
+
+    @property
+    def busy(self) -> int:
+        """How many requests are under way, of all principals."""
+        return self._pipe.busy
+
+    async def request(
+        self,
+        method: str,
+        params: Json | None,
+        *,
+        on_notification: OnNotification,
+        on_request: OnRequest,
+        param_headers: dict[str, str] | None = None,
+    ) -> Json:
+        """See `Link.request`; a pipe has no headers."""
+        return await self._pipe.request(self._principal, method, params, on_notification, on_request)
+
+    async def notify(self, method: str, params: Json | None) -> None:
+        """See `Link.notify`."""
+        await self._pipe.notify(method, params)
+
+    def attend(self, on_notification: OnNotification, on_request: OnRequest) -> AbstractAsyncContextManager[None]:
+        """See `Link.attend`."""
+        return self._pipe.attendants.attend(self._principal, on_notification, on_request)
+
+    async def check(self) -> None:
+        """A sign of life. Raises UpstreamDown where there is none."""
+        await self._pipe.check()
+
+    def seen_by(self, principal: str) -> Link:
+        """The same pipe for another principal."""
+        return PipeLink(self._pipe, principal)
+
+    async def close(self) -> None:
+        """See `Link.close`."""
+        await self._pipe.close()
