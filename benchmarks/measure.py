@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -92,18 +93,19 @@ def measure(wanted: Wanted, cores: bool, say: Callable[[str], None]) -> Report:
         targets = _start(wanted.targets, cores, stack)
         found: dict[tuple[int, str], list[Figures]] = {}
         with pinned(LOAD_CORE if cores else None):
-            for number in range(wanted.rounds):
-                for index, (operation, era, clients) in enumerate(PLAN):
-                    for target in targets:
-                        figures = _figures(target, operation, era, clients, wanted)
-                        found.setdefault((index, target.name), []).append(figures)
-                        what = f"{operation.title}, {era}, {clients} in flight"
-                        say(f"round {number + 1}: {what:45} {target.name:8} {figures.rate:9,.0f} calls/s")
-                        if figures.wrong:
-                            say(f"         {figures.wrong} wrong replies, one of them: {figures.example}")
+            for number, (index, point), target in product(range(wanted.rounds), enumerate(PLAN), targets):
+                figures = _figures(target, *point, wanted)
+                found.setdefault((index, target.name), []).append(figures)
+                say(f"round {number + 1}: {_told(target, *point, figures)}")
         rows = [Row(*PLAN[index], name, _middle(rounds)) for (index, name), rounds in found.items()]
         memory = {target.name: usage(target.pid).peak for target in targets if target.pid is not None}
         return Report(rows, memory, {target.name: target.start for target in targets if target.pid is not None})
+
+
+def _told(target: Target, operation: Operation, era: Era, clients: int, figures: Figures) -> str:
+    what = f"{operation.title}, {era}, {clients} in flight"
+    told = f"{what:45} {target.name:8} {figures.rate:9,.0f} calls/s"
+    return f"{told}; {figures.wrong} wrong replies, one of them: {figures.example}" if figures.wrong else told
 
 
 def _start(names: tuple[str, ...], cores: bool, stack: ExitStack) -> list[Target]:

@@ -1,16 +1,16 @@
 """Every way a call can fail, as types. `gateway/answer.py` is the one table that turns them into what a client sees.
 
-    PortkeyError
-    ├── Mistake              a person's file or command is wrong; carries where it is and what would help
-    │   └── Mistakes         several of them, all that one file has
-    ├── Refusal              the gateway says no, by rule
-    │   ├── Unauthenticated  no credential, or one that does not verify
-    │   ├── Forbidden        known, but not allowed here
-    │   ├── NotFound         no such endpoint, session, tool, prompt or resource
-    │   └── InvalidRequest   the message is wrong; carries the JSON-RPC code
-    ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
-    └── UpstreamDown         the upstream gave no answer
-        └── UpstreamTimeout  it was given its time
+PortkeyError
+├── Mistake              a person's file or command is wrong; carries where it is and what would help
+│   └── Mistakes         several of them, all that one file has
+├── Refusal              the gateway says no, by rule
+│   ├── Unauthenticated  no credential, or one that does not verify
+│   ├── Forbidden        known, but not allowed here
+│   ├── NotFound         no such endpoint, session, tool, prompt or resource
+│   └── InvalidRequest   the message is wrong; carries the JSON-RPC code
+├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
+└── UpstreamDown         the upstream gave no answer
+    └── UpstreamTimeout  it was given its time
 """
 
 from collections.abc import Sequence

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import typer.main
 
 from portkey_mcp.cli import app
 from portkey_mcp.settings import PREFIX, Settings
 from portkey_mcp.telemetry import names
+from tests.cli.gateway import gateway
 from tests.cli.program import run
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +74,16 @@ def test_every_command_line_it_shows_is_understood(line: str) -> None:
         command, words = command.commands[words[0]], words[1:]
 
     command.make_context(command.name, words, parent=context)
+
+
+@pytest.mark.anyio
+@pytest.mark.outside("curl")
+async def test_the_curl_lines_it_shows_call_a_tool_of_the_demo() -> None:
+    [block] = [text for text in blocks("sh") if text.startswith("curl ")]
+    async with gateway("demo", "--port", 0) as demo:
+        for line in block.replace("http://127.0.0.1:8080", demo.url).strip().split("\n\n"):
+            answer = json.loads((await anyio.run_process(line)).stdout)
+            assert answer["result"]["content"][0]["text"] == "hello"
 
 
 def test_every_command_and_option_is_in_it() -> None:

@@ -31,6 +31,7 @@ Protocol = Annotated[str, typer.Option("--protocol", help="A protocol version to
 Title = Annotated[str, typer.Option("--title", help="What people call it.")]
 Shared = Annotated[bool, typer.Option("--shared", help="One process for everybody, not one for each caller.")]
 File = Annotated[Path, typer.Argument(help="A file of Claude Desktop, Claude Code, Cursor or VS Code.")]
+Secret = Annotated[list[str] | None, typer.Option("--secret", help="`NAME=value` the file asks for; repeatable.")]
 Approve = Annotated[bool, typer.Option("--approve", help="Take over commands too: the gateway will run them.")]
 
 
@@ -97,8 +98,8 @@ def add(
 
 def _pairs(given: list[str] | None, separator: str, form: str) -> dict[str, str]:
     pairs = [text.partition(separator) for text in given or ()]
-    if wrong := next((text for text in pairs if not text[1] or not text[0].strip()), None):
-        raise Mistake(f"{wrong[0]!r} is not understood; expected {form}")
+    if not all(between and name.strip() for name, between, _ in pairs):
+        raise Mistake(f"expected {form}")  # without what was given: it may be a secret
     return {name.strip(): value.strip() if separator == ":" else value for name, _, value in pairs}
 
 
@@ -142,13 +143,20 @@ async def _ask(
 
 @app.command("import")
 def import_(
-    file: File, workspace: Workspace, approve: Approve = False, config: Config = None, data: Data = None
+    file: File,
+    workspace: Workspace,
+    approve: Approve = False,
+    secret: Secret = None,
+    config: Config = None,
+    data: Data = None,
 ) -> None:
-    """Take over the servers of a client's file; a command only with --approve, after it was shown in full."""
-    anyio.run(_import, load(config, data), file, workspace, approve)
+    """Take over the servers of a client's file. Each is shown in full; commands are taken over only with --approve."""
+    secrets = _pairs(secret, "=", "--secret NAME=value")
+    if not anyio.run(_import, load(config, data), file, workspace, secrets, approve):
+        raise typer.Exit(1)
 
 
-async def _import(settings: Settings, file: Path, workspace: str, approve: bool) -> None:
+async def _import(settings: Settings, file: Path, workspace: str, secrets: dict[str, str], approve: bool) -> bool:
     async with opened(settings) as stores:
         await stores.workspace(workspace)
-        await import_file(stores, file, workspace, approve=approve)
+        return await import_file(stores, file, workspace, secrets, approve=approve)

@@ -75,7 +75,8 @@ def status_of(outcome: Json, era: Era) -> int:
     """The HTTP status of an outcome that was not streamed (2026-07-28 streamable-http; legacy answers are 200)."""
     if era == "legacy" or "error" not in outcome:
         return 200
-    return ERROR_CODE_HTTP_STATUS.get(outcome["error"].get("code"), 200)
+    code = outcome["error"].get("code")
+    return ERROR_CODE_HTTP_STATUS.get(code, 200) if isinstance(code, int) else 200
 
 
 def http_status(error: Exception) -> int:

@@ -1,10 +1,12 @@
 """One message through the gateway: span, endpoint, answer. What stands before and behind it never notices the rest."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import anyio
 
+from portkey_mcp.errors import PortkeyError
 from portkey_mcp.gateway.answer import outcome_of
 from portkey_mcp.gateway.bridge.way import Answers
 from portkey_mcp.gateway.call import Call
@@ -90,5 +92,5 @@ class Corridor:
 
     async def notify(self, call: Call) -> None:
         """Pass on a client's notification; what cannot be delivered is lost, as notifications are."""
-        with anyio.move_on_after(self._means.timeout):
+        with anyio.move_on_after(self._means.timeout), suppress(PortkeyError):
             await self.at(call).notify(call.method, call.params)

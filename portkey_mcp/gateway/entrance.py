@@ -84,7 +84,7 @@ class Entrance:
             await send_json(send, MISDIRECTED, _message("This Host is not served here; see `public_url` and `hosts`"))
             return False
         origin = headers.get("origin")
-        if origin is not None and not self._known(urlsplit(origin).netloc):
+        if origin is not None and not self._known(origin.partition("://")[2]):
             await send_json(send, FORBIDDEN, _message("This Origin may not use the gateway"))
             return False
         return True

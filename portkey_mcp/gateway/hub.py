@@ -117,6 +117,7 @@ class Hub:
 
         A server without the capability has nothing, whatever it answers.
         """
+        listing = LISTINGS[method]
         things: list[Any] = []
         ttl: Any = 0
         capabilities = as_object((await lane.link()).hello.get("capabilities"))
@@ -127,13 +128,14 @@ class Hub:
         asked: Json = {key: params[key] for key in params if key == "_meta"}
         for _ in range(MOST_PAGES):
             result = await lane.request(method, asked, _Deaf())
-            page = result.get(LISTINGS[method].member)
+            page = result.get(listing.member)
             things += page if isinstance(page, list) else []
             ttl, cursor = result.get("ttlMs", 0), result.get("nextCursor")
             if not isinstance(cursor, str) or cursor == asked.get("cursor"):
                 break
             asked = {**asked, "cursor": cursor}
-        return things, ttl
+        # What has no name can have none on a hub, and nobody could ask for it.
+        return [thing for thing in things if isinstance(as_object(thing).get(listing.key), str)], ttl
 
     async def _look_up(self, lane: Lane, method: str) -> list[Any]:
         """A server's things, for finding one whose name was shortened."""

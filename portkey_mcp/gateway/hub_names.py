@@ -37,6 +37,7 @@ class HubNames:
         self._keyring = keyring
         self._call = call
         self._lanes = lanes
+        self._tasks: dict[tuple[str, str], str] = {}
 
     async def route(self, method: str, params: Json | None, look_up: LookUp) -> Routed:
         """The server a request is for, and the params in its own names.
@@ -84,6 +85,8 @@ class HubNames:
         lane = self._lanes[server]
         own = plain_name(name, server)
         if own is not None:
+            if not lane.view.shows(kind, own):
+                raise unknown(kind, name, self._call.era)
             return lane, own
         for thing in await look_up(lane, method):
             own = thing.get("name") if isinstance(thing, dict) else None
@@ -101,6 +104,7 @@ class HubNames:
     def by_task(self, sealed: str) -> tuple[Lane, str]:
         """The server of a task, and its own id; only for the principal who started it."""
         server, task = self._unseal(TASK, sealed, "task")
+        self._tasks[server, task] = sealed
         if server not in self._lanes:
             raise InvalidRequest(INVALID_PARAMS, f"Unknown task: {sealed}")
         return self._lanes[server], task
@@ -110,7 +114,8 @@ class HubNames:
         server = lane.server.name
         return Relabel(
             server,
-            task=lambda task: self._seal(TASK, server, task),
+            # Each sealing looks different; within one exchange a task keeps the id by which the client asked for it.
+            task=lambda task: self._tasks.get((server, task)) or self._seal(TASK, server, task),
             state=lambda state: self._seal(STATE, server, state),
         )
 

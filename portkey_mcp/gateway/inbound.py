@@ -12,6 +12,7 @@ from mcp.shared.inbound import (
     MCP_NAME_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
     InboundLadderRejection,
+    InboundModernRoute,
     classify_inbound_request,
     decode_header_value,
     find_duplicated_routing_header,
@@ -145,10 +146,15 @@ def _call(
     duplicated = find_duplicated_routing_header(raw_headers)
     if duplicated is not None:
         raise BadMessage(HEADER_MISMATCH, f"{duplicated} header appears more than once", id=ident)
-    route = classify_inbound_request(message, headers=headers)
+    try:
+        route = classify_inbound_request(message, headers=headers)
+        if isinstance(route, InboundModernRoute):
+            _check_task_header(method, params or {}, headers, ident)
+    except ValueError:
+        # The SDK's decoder does not expect letters beyond ASCII in a base64 header value.
+        raise BadMessage(HEADER_MISMATCH, f"{MCP_NAME_HEADER} header is not readable", id=ident) from None
     if isinstance(route, InboundLadderRejection):
         raise BadMessage(route.code, route.message, route.data, id=ident)
-    _check_task_header(method, params or {}, headers, ident)
     if not isinstance(route.client_capabilities, dict):
         raise BadMessage(INVALID_PARAMS, "clientCapabilities must be an object", id=ident)
     info: Any = route.client_info

@@ -6,10 +6,11 @@ from typing import Final, Protocol
 import anyio
 from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND
 from mcp_types.methods import CLIENT_REQUESTS, SPEC_CLIENT_METHODS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
-from portkey_mcp.errors import InvalidRequest, UpstreamError
+from portkey_mcp.errors import InvalidRequest, UpstreamError, UpstreamTimeout
 from portkey_mcp.gateway.bridge import legacy_on_modern, modern_on_legacy, same
-from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, modern_meta
+from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, modern_meta, own_fault
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.bridge.way import Answers, Way, ignore, refuse_question, with_meta
 from portkey_mcp.gateway.call import Call
@@ -22,6 +23,11 @@ from portkey_mcp.sealing import KeyRing
 from portkey_mcp.telemetry.spans import Spans
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
+
+LEGACY_METHODS: Final = frozenset(
+    method for method, version in CLIENT_REQUESTS if version in HANDSHAKE_PROTOCOL_VERSIONS
+)
+MODERN_METHODS: Final = frozenset(method for method, version in CLIENT_REQUESTS if version in MODERN_PROTOCOL_VERSIONS)
 
 LEGACY_TASKS: Final = ("tasks/get", "tasks/list", "tasks/result", "tasks/cancel", "tasks/update")
 """Legacy tasks and the tasks extension share names and nothing else (SEP-2663): they never cross eras."""
@@ -110,13 +116,16 @@ class Lane:
         answers = _Filtered(self.view, reply) if reply is not None else _Nobody()
         headers = await self._headers(call, link)
         try:
-            return await self._bridge(call, link, answers, headers)
-        except UpstreamError as error:
-            if error.code != HEADER_MISMATCH or headers is None:
-                raise
+            try:
+                return await self._bridge(call, link, answers, headers)
+            except UpstreamError as error:
+                if error.code != HEADER_MISMATCH or call.method != "tools/call" or link.era == "legacy":
+                    raise
             # The upstream's tools changed under our headers (H5); it has refused the call, so it may be sent again.
             self._means.schemas.forget(link)
             return await self._bridge(call, link, answers, await self._headers(call, link))
+        except UpstreamError as error:
+            raise UpstreamError(own_fault(error.error), error.status, error.headers) from None
 
     async def _headers(self, call: Call, link: Link) -> dict[str, str] | None:
         async def list_page(params: Json) -> Json:
@@ -125,13 +134,18 @@ class Lane:
         return await self._means.schemas.headers(call, link, list_page)
 
     async def ask_link(self, link: Link, method: str, params: Json) -> Json:
-        """Send one request of the gateway's own over a link, as this caller; what it says on the way is dropped."""
+        """Send one request of the gateway's own over a link, as this caller; what it says on the way is dropped.
+
+        Raises:
+            UpstreamError, UpstreamDown: as the upstream has it.
+        """
 
         async def refuse(message: Json) -> Json:
             return refuse_question(message)
 
-        with anyio.fail_after(self._means.timeout):
+        with anyio.move_on_after(self._means.timeout):
             return await link.request(method, self.bare(link, params), on_notification=ignore, on_request=refuse)
+        raise UpstreamTimeout(link.server.name, f"no answer to {method} within {self._means.timeout:g} s")
 
     async def _bridge(self, call: Call, link: Link, answers: Answers, headers: dict[str, str] | None) -> Json:
         with self._means.spans.client(call.method, call.params, link) as span:
@@ -164,8 +178,9 @@ class Lane:
 
 
 def _check_era(call: Call) -> None:
-    """Refuse a method of the specification that the client's version does not have; unknown methods pass."""
-    if call.method in SPEC_CLIENT_METHODS and (call.method, call.version) not in CLIENT_REQUESTS:
+    """Refuse a method of the specification that the client's era does not have; unknown methods pass."""
+    known = LEGACY_METHODS if call.era == "legacy" else MODERN_METHODS
+    if call.method in SPEC_CLIENT_METHODS and call.method not in known:
         raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {call.method}")
 
 

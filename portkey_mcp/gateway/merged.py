@@ -1,7 +1,6 @@
 """Several servers' greetings and lists made into one. Pure; the order is that of the servers' names."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -51,10 +50,11 @@ def greeting(title: str, era: Era, version: str, hellos: Sequence[tuple[str, Jso
     return modern_result("server/discover", found, {"serverInfo": info})
 
 
-def page_of(things: Sequence[Any], listing: Listing, params: Json | None) -> tuple[list[Any], str | None]:
+def page_of(things: Sequence[Json], listing: Listing, params: Json | None) -> tuple[list[Json], str | None]:
     """One page of a merged list, and the cursor of the next, None at the end.
 
-    A cursor names the last thing given out, so a list that changes meanwhile repeats or loses nothing else.
+    A cursor names the last thing given out, so a list that changes meanwhile repeats or loses nothing else. It also
+    says which of several with that name: servers may list one twice, and paging must come to an end.
 
     Raises:
         InvalidRequest: the cursor is not one of ours, or its thing is gone; the client starts again.
@@ -62,24 +62,28 @@ def page_of(things: Sequence[Any], listing: Listing, params: Json | None) -> tup
     start = 0
     cursor = (params or {}).get("cursor")
     if cursor is not None:
-        last = _read(cursor)
-        names = [thing.get(listing.key) if isinstance(thing, dict) else None for thing in things]
-        if last not in names:
+        name, count = _read(cursor)
+        places = [place for place, thing in enumerate(things) if thing[listing.key] == name]
+        if not 0 < count <= len(places):
             raise InvalidRequest(INVALID_PARAMS, "The cursor is unknown or out of date; list again from the start")
-        start = names.index(last) + 1
-    page = list(things[start : start + PAGE])
-    more = start + PAGE < len(things)
-    return page, _cursor(page[-1][listing.key]) if more else None
+        start = places[count - 1] + 1
+    end = start + PAGE
+    page = list(things[start:end])
+    if end >= len(things):
+        return page, None
+    last = page[-1][listing.key]
+    return page, _cursor(last, sum(1 for thing in things[:end] if thing[listing.key] == last))
 
 
-def _cursor(name: str) -> str:
-    return base64.urlsafe_b64encode(dumps([name])).decode("ascii")
+def _cursor(name: str, count: int) -> str:
+    return base64.urlsafe_b64encode(dumps([name, count])).decode("ascii")
 
 
-def _read(cursor: object) -> object:
+def _read(cursor: object) -> tuple[object, int]:
     try:
-        return loads(base64.urlsafe_b64decode(str(cursor)))[0]
-    except (binascii.Error, MalformedJson, ValueError, TypeError, LookupError):
+        name, count = loads(base64.urlsafe_b64decode(str(cursor)))
+        return name, int(count)
+    except (MalformedJson, ValueError, TypeError, OverflowError):
         raise InvalidRequest(INVALID_PARAMS, "The cursor is not one that this gateway gave out") from None
 
 

@@ -5,19 +5,21 @@ before the call. It is fetched once per link and again when a tool is unknown or
 """
 
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import anyio
 from mcp.shared.inbound import (
     MCP_PARAM_HEADER_PREFIX,
+    InboundLadderRejection,
     find_invalid_x_mcp_header,
     mcp_param_headers,
     validate_mcp_param_headers,
     x_mcp_header_map,
 )
+from mcp_types import HEADER_MISMATCH
 
-from portkey_mcp.errors import InvalidRequest
+from portkey_mcp.errors import InvalidRequest, UpstreamError
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.upstream.link import Link
@@ -59,7 +61,12 @@ class Schemas:
         if schema is None:
             return None
         if call.era == "modern":
-            rejection = validate_mcp_param_headers(schema, arguments, call.headers)
+            rejection = _contradiction(schema, arguments, call.headers)
+            if rejection is not None:
+                # The tool may have changed since; the client, who lists anew when told so, may know better.
+                self.forget(link)
+                schema = await self._schema(link, (call.params or {})["name"], list_page)
+                rejection = _contradiction(schema, arguments, call.headers)
             if rejection is not None:
                 raise InvalidRequest(rejection.code, rejection.message, rejection.data)
         if not outgoing or find_invalid_x_mcp_header(schema) is not None:
@@ -78,12 +85,25 @@ class Schemas:
         return schemas.get(tool)
 
 
+def _contradiction(schema: Json | None, arguments: Json, headers: Mapping[str, str]) -> InboundLadderRejection | None:
+    """What is wrong with a client's `Mcp-Param-*` headers."""
+    try:
+        return validate_mcp_param_headers(schema, arguments, headers)
+    except ValueError:
+        # The SDK's decoder does not expect letters beyond ASCII in a base64 header value.
+        return InboundLadderRejection(HEADER_MISMATCH, "An Mcp-Param header is not readable")
+
+
 async def _fetch(list_page: ListPage) -> dict[str, Json]:
     schemas: dict[str, Json] = {}
     params: Json = {}
     for _ in range(MOST_PAGES):
-        page = await list_page(params)
-        for tool in page.get("tools", []):
+        try:
+            page = await list_page(params)
+        except UpstreamError:
+            break  # it calls tools that it does not list: nothing is known of them
+        tools = page.get("tools")
+        for tool in tools if isinstance(tools, list) else ():
             if isinstance(tool, dict) and isinstance(tool.get("name"), str):
                 schemas[tool["name"]] = as_object(tool.get("inputSchema"))
         cursor = page.get("nextCursor")

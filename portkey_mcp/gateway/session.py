@@ -87,6 +87,9 @@ class Sessions:
             standard = ("roots", "sampling", "elicitation")
             capabilities = {key: capabilities[key] for key in standard if key in capabilities}
             token = self._seal(visit, ident, version, capabilities, {})
+        if len(token) > LARGEST_TOKEN:
+            capabilities = {key: {} for key in capabilities}
+            token = self._seal(visit, ident, version, capabilities, {})
         return Session(ident, token, version, capabilities, info)
 
     def _seal(self, visit: Visit, ident: str, version: str, capabilities: Json, info: Json) -> str:
@@ -125,6 +128,7 @@ class Sessions:
             live = self._live[session.id] = Live()
             if len(self._live) > REMEMBERED:
                 self._live.popitem(last=False)
+        self._live.move_to_end(session.id)
         return live
 
 

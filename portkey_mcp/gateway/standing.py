@@ -7,7 +7,10 @@ backoff, and then says that its lists changed, since changes may have been misse
 
 import random
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
@@ -35,6 +38,9 @@ CHANGES: Final = {
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a broken lane is attended again: doubled each time, each pause jittered down to half."""
 
+LOOK_AFTER: Final = 1.0
+"""Seconds between two looks at whether a legacy link still lives."""
+
 READY_WITHIN: Final = 2.0
 """Seconds an acknowledgement waits for upstreams to be listened to; a slow one must not delay the others."""
 
@@ -43,8 +49,22 @@ Wanted = Json
 
 Ready = Callable[[], None]
 
-_subscribed: weakref.WeakKeyDictionary[Link, dict[str, int]] = weakref.WeakKeyDictionary()
-"""How many listeners want each URI on a legacy link, which is subscribed once for all of them."""
+Attended = Callable[[Link], Awaitable[None]]
+"""Told when nothing that happens on a link is missed any more."""
+
+
+@dataclass(slots=True)
+class _Subscriptions:
+    """How many listeners want each URI on a legacy link, which is subscribed once for all of them.
+
+    `turn` keeps what one of them unsubscribes and another subscribes in order.
+    """
+
+    listeners: Counter[str] = field(default_factory=Counter)
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+
+_subscriptions: weakref.WeakKeyDictionary[Link, _Subscriptions] = weakref.WeakKeyDictionary()
 
 
 def wants(wanted: Wanted, message: Json) -> bool:
@@ -80,13 +100,16 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
     lost = False
     try:
         while True:
-            try:
-                asked_at = anyio.current_time()
-                link = await lane.link()
-                if lost or anyio.current_time() - asked_at > READY_WITHIN:
+            began = anyio.current_time()
+
+            async def attended(link: Link, missed: bool = lost, began: float = began) -> None:
+                if missed or anyio.current_time() - began > READY_WITHIN:
                     await _announce(link, wanted, answers)
-                await (_on_legacy if link.era == "legacy" else _on_modern)(lane, link, wanted, answers, ready)
-                pause = FIRST_PAUSE
+                ready()
+
+            try:
+                link = await lane.link()
+                await (_on_legacy if link.era == "legacy" else _on_modern)(lane, link, wanted, answers, attended)
             except UpstreamError as error:
                 if error.code == METHOD_NOT_FOUND:
                     break  # nothing to attend there
@@ -94,6 +117,8 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
                 pass
             ready()
             lost = True
+            if anyio.current_time() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
             await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE)
     finally:
@@ -103,13 +128,15 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
 
 async def _announce(link: Link, wanted: Wanted | None, answers: Answers) -> None:
     """Say that lists may have changed while nobody listened."""
-    able = honoured(wanted or dict.fromkeys(CHANGES, True), as_object(link.hello.get("capabilities")))
+    able = honoured(
+        dict.fromkeys(CHANGES, True) if wanted is None else wanted, as_object(link.hello.get("capabilities"))
+    )
     for member, change in CHANGES.items():
         if member in able:
             await answers.notify({"method": change})
 
 
-async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, ready: Ready) -> None:
+async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
     async def heard(message: Json) -> None:
         if lane.view.hears(message) and (wanted is None or wants(wanted, message)):
             await answers.notify(message)
@@ -120,29 +147,39 @@ async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Ans
         return refuse_question(message)
 
     uris = (wanted or {}).get("resourceSubscriptions", [])
-    async with link.attend(heard, asked):
-        try:
-            for uri in uris:
-                await _subscribe(lane, link, uri, +1)
-            ready()
-            while link.alive:
-                await anyio.sleep(1)
-        finally:
-            with anyio.move_on_after(5, shield=True):
-                for uri in uris:
-                    await _subscribe(lane, link, uri, -1)
+    async with link.attend(heard, asked), _subscribed_to(lane, link, uris):
+        await attended(link)
+        while link.alive:  # noqa: ASYNC110 - a link's end has no event of its own
+            await anyio.sleep(LOOK_AFTER)
 
 
-async def _subscribe(lane: Lane, link: Link, uri: str, change: int) -> None:
-    """Count listeners of a URI on a link; the first subscribes, the last unsubscribes."""
-    counts = _subscribed.setdefault(link, {})
-    before = counts.get(uri, 0)
-    counts[uri] = before + change
-    if counts[uri] <= 0:
-        del counts[uri]
-    if link.alive and ((before == 0 and change > 0) or (before == 1 and change < 0)):
-        method = "resources/subscribe" if change > 0 else "resources/unsubscribe"
-        await lane.ask_link(link, method, {"uri": uri})
+@asynccontextmanager
+async def _subscribed_to(lane: Lane, link: Link, uris: Sequence[str]) -> AsyncIterator[None]:
+    """Keep resources of a legacy link subscribed: the first listener of each subscribes, the last one unsubscribes.
+
+    A resource that the upstream refuses is passed over; the listener still hears of everything else.
+    """
+    here = _subscriptions.setdefault(link, _Subscriptions())
+    counted: list[str] = []
+    try:
+        for uri in uris:
+            async with here.turn:
+                counted.append(uri)
+                here.listeners[uri] += 1
+                if here.listeners[uri] == 1:
+                    with suppress(UpstreamError):
+                        await lane.ask_link(link, "resources/subscribe", {"uri": uri})
+        yield
+    finally:
+        with anyio.move_on_after(5, shield=True), suppress(PortkeyError):
+            for uri in counted:
+                here.listeners[uri] -= 1
+            for uri in counted:
+                async with here.turn:
+                    if here.listeners.get(uri) == 0 and link.alive:
+                        here.listeners.pop(uri)
+                        with suppress(UpstreamError):
+                            await lane.ask_link(link, "resources/unsubscribe", {"uri": uri})
 
 
 def _all_of(lane: Lane, link: Link) -> Wanted:
@@ -153,12 +190,12 @@ def _all_of(lane: Lane, link: Link) -> Wanted:
     return honoured(every, as_object(link.hello.get("capabilities")))
 
 
-async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, ready: Ready) -> None:
+async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
     wanted = _all_of(lane, link) if wanted is None else wanted
 
     async def heard(message: Json) -> None:
         if message["method"] == ACKNOWLEDGED:
-            ready()
+            await attended(link)
         elif lane.view.hears(message):
             await answers.notify(without_subscription(message))
 
@@ -166,7 +203,7 @@ async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Ans
         return refuse_question(message)
 
     if not wanted:
-        ready()
+        await attended(link)
         await anyio.sleep_forever()
     params = lane.bare(link, {"notifications": wanted})
     await link.request("subscriptions/listen", params, on_notification=heard, on_request=refuse)

@@ -115,11 +115,14 @@ def used_thing(method: str, params: Json | None) -> tuple[Kind, str] | None:
 
 
 def _reference(ref: Json) -> tuple[Kind, str] | None:
-    """What a completion is about; None leaves an unknown reference to the upstream."""
-    if ref.get("type") == "ref/prompt" and isinstance(ref.get("name"), str):
-        return "prompt", ref["name"]
-    if ref.get("type") == "ref/resource" and isinstance(ref.get("uri"), str):
+    """What a completion is about; None leaves an unknown reference to the upstream.
+
+    A type that nobody knows decides nothing: an upstream may go by the members alone.
+    """
+    if ref.get("type") != "ref/prompt" and isinstance(ref.get("uri"), str):
         return "template", ref["uri"]
+    if ref.get("type") != "ref/resource" and isinstance(ref.get("name"), str):
+        return "prompt", ref["name"]
     return None
 
 

@@ -49,6 +49,8 @@ class Exchange:
             self._url = URL(url)
         except ValueError as error:
             raise UpstreamDown(self.server, f"its URL is not one: {error}") from None
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise UpstreamDown(self.server, "its URL must begin with http:// or https:// and a host")
         self._headers = CIMultiDict(headers)
 
     async def send(self, verb: str, headers: dict[str, str], message: Json | None = None) -> aiohttp.ClientResponse:

@@ -66,6 +66,7 @@ class LegacyHttpLink:
         self._flights = Flights(server.name, on_end)
         self._renewing = asyncio.Lock()
         self._calls: dict[int, Numbered] = {}
+        self._told: dict[str, tuple[str, Json | None]] = {}
         self.session = NO_SESSION
         self.version = ""
         self.hello: Json = {}
@@ -115,6 +116,7 @@ class LegacyHttpLink:
                 return
             try:
                 await self._shake_hands()
+                await self._tell_again()
             except (UpstreamError, UpstreamDown):
                 self._flights.ground("its session was lost and could not be opened again")
                 raise
@@ -133,12 +135,31 @@ class LegacyHttpLink:
         async with self._flights.flying():
             session = self.session
             try:
-                return await self._call(session, method, params, on_notification, on_request)
+                result = await self._call(session, method, params, on_notification, on_request)
             except (UpstreamError, UpstreamDown) as error:
                 if not session.is_lost(error):
                     raise
-            await self.renew(session)
-            return await self._call(self.session, method, params, on_notification, on_request)
+                await self.renew(session)
+                result = await self._call(self.session, method, params, on_notification, on_request)
+            self._remember(method, params)
+            return result
+
+    def _remember(self, method: str, params: Json | None) -> None:
+        """What the client told its session, and would tell a new one: the log level, and what it subscribed to."""
+        uri = (params or {}).get("uri")
+        if method == "logging/setLevel":
+            self._told[method] = (method, params)
+        elif method == "resources/subscribe" and isinstance(uri, str):
+            self._told[f"uri {uri}"] = (method, params)
+        elif method == "resources/unsubscribe":
+            self._told.pop(f"uri {uri}", None)
+
+    async def _tell_again(self) -> None:
+        for method, params in list(self._told.values()):
+            try:
+                await self._call(self.session, method, params, ignore, no_requests)
+            except UpstreamError as error:
+                log.info("%s refuses %s in its new session: %s", self.server.key, method, error)
 
     async def _call(
         self,

@@ -27,6 +27,9 @@ MAX_LOG_LINE = 8 * 1024
 """Bytes of one stderr line that reach the log."""
 END_TIMEOUT = 6.0
 """Seconds the tether may take to end the server (2 to leave, 2 after SIGTERM), and some to spare."""
+EXIT_POLL = 0.01
+EXIT_POLLS = 100
+"""Seconds between, and number of, looks for the exit code once stdout has ended; a second in all."""
 
 
 class ProcessWire:
@@ -90,6 +93,7 @@ class ProcessWire:
         while not self._waiting:
             chunk = await stdout.read(CHUNK)
             if not chunk:
+                await self._await_exit_code()
                 return None
             scan = len(self._buffer)
             self._buffer += chunk
@@ -101,6 +105,13 @@ class ProcessWire:
                 log.warning("%s sent a line of more than %d bytes", self._server.key, MAX_EVENT)
                 return None
         return self._waiting.popleft()
+
+    async def _await_exit_code(self) -> None:
+        """The end of stdout comes a moment before the process's own; not `wait()`, which waits for stderr too."""
+        for _ in range(EXIT_POLLS):
+            if self._process.returncode is not None:
+                return
+            await asyncio.sleep(EXIT_POLL)
 
     def _take(self, line: bytes) -> None:
         if not line.strip():

@@ -33,10 +33,16 @@ class Tasks:
         await self._group.__aexit__(kind, error, trace)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run it to its end, or until the group is left. An error in it is logged and hurts nothing else."""
+        """Run it to its end, or until the group is left. An error in it is logged and hurts nothing else.
+
+        Raises:
+            RuntimeError: the group was left already.
+        """
+        guarded = _guarded(work)
         try:
-            task = self._group.create_task(_guarded(work))
+            task = self._group.create_task(guarded)
         except RuntimeError:
+            guarded.close()
             work.close()
             raise
         self._running.add(task)

@@ -8,6 +8,7 @@ shows what the driver itself is worth. Exits 1 when a step fails.
 import contextlib
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ from tests.conformance.modern_client import ModernClient
 from tests.conformance.suite import MODERN
 
 Json = dict[str, Any]
+
+COMMAND = f"{shlex.quote(sys.executable)} -m tests.conformance.driver"
+"""What the suite is told to start, from the repository's root."""
 
 
 async def accept_defaults(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import httpx2
@@ -13,12 +15,16 @@ Json = dict[str, Any]
 PREFIX = "io.modelcontextprotocol/"
 CAPABILITIES: Json = {"elicitation": {}, "sampling": {}, "roots": {}}
 
+NAMED_BY = {**NAME_BEARING_METHODS, **dict.fromkeys(["tasks/get", "tasks/update", "tasks/cancel"], "taskId")}
+"""The member of params that `Mcp-Name` repeats; the tasks extension adds its methods to the SDK's list."""
+
 
 class ModernClient:
     """Sends requests to one endpoint; knows the tools it listed, so that it can mirror arguments into headers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, capabilities: Json = CAPABILITIES) -> None:
         self._url = url
+        self._capabilities = capabilities
         self._http = httpx2.AsyncClient(timeout=20)
         self._ids = itertools.count(1)
         self._schemas: dict[str, Json] = {}
@@ -36,16 +42,19 @@ class ModernClient:
         Raises:
             AssertionError: the answer is an error, or none.
         """
-        meta = {
-            f"{PREFIX}protocolVersion": MODERN,
-            f"{PREFIX}clientInfo": {"name": "conformance-driver", "version": "1"},
-            f"{PREFIX}clientCapabilities": CAPABILITIES,
-        }
-        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": {**(params or {}), "_meta": meta}}
+        body = self._body(method, params or {})
         answer = await self._http.post(self._url, json=body, headers=self._headers(method, params or {}))
         message = next((said for said in _messages(answer) if said.get("id") == body["id"]), {})
         assert "result" in message, f"{method}: HTTP {answer.status_code} {answer.text[:500]}"
         return dict(message["result"])
+
+    @asynccontextmanager
+    async def listen(self, notifications: Json) -> AsyncIterator[AsyncIterator[Json]]:
+        """Open a `subscriptions/listen`; gives what is said on it, the acknowledgement first."""
+        method, params = "subscriptions/listen", {"notifications": notifications}
+        body, headers = self._body(method, params), self._headers(method, params)
+        async with self._http.stream("POST", self._url, json=body, headers=headers) as answer:
+            yield (json.loads(line[5:]) async for line in answer.aiter_lines() if line.startswith("data:"))
 
     async def tools(self) -> list[Json]:
         listed: list[Json] = (await self.request("tools/list"))["tools"]
@@ -73,14 +82,22 @@ class ModernClient:
             asked = await self.request("tools/call", {**again, **state})
         return asked
 
+    def _body(self, method: str, params: Json) -> Json:
+        meta = {
+            f"{PREFIX}protocolVersion": MODERN,
+            f"{PREFIX}clientInfo": {"name": "conformance-driver", "version": "1"},
+            f"{PREFIX}clientCapabilities": self._capabilities,
+        }
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": {**params, "_meta": meta}}
+
     def _headers(self, method: str, params: Json) -> dict[str, str]:
         headers = {
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": MODERN,
             "Mcp-Method": method,
         }
-        if method in NAME_BEARING_METHODS:
-            headers["Mcp-Name"] = encode_header_value(params[NAME_BEARING_METHODS[method]])
+        if method in NAMED_BY:
+            headers["Mcp-Name"] = encode_header_value(params[NAMED_BY[method]])
         if method == "tools/call" and params["name"] in self._schemas:
             headers |= mcp_param_headers(x_mcp_header_map(self._schemas[params["name"]]), params["arguments"])
         return headers

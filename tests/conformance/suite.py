@@ -134,11 +134,12 @@ def _run(leg: Leg, *options: str) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         command = [str(NODE), str(PACKAGE / "dist" / "index.js"), leg, *options, "--output-dir", folder]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SUITE_TIME, check=False)
-        found = [_outcome(file) for file in sorted(Path(folder).rglob("checks.json"))]
+        found = [read(file) for file in sorted(Path(folder).rglob("checks.json"))]
         return Report({outcome.scenario: outcome for outcome in found}, done.stdout + done.stderr)
 
 
-def _outcome(file: Path) -> Outcome:
+def read(file: Path) -> Outcome:
+    """Read one scenario's `checks.json`, and beside it what a client driver wrote to stderr."""
     folder = file.parent.name
     match = RESULT_FOLDER.fullmatch(folder)
     checks = json.loads(file.read_text())

@@ -3,21 +3,16 @@
 Signing in to upstreams (`auth/*`) is no part of it yet.
 """
 
-import shlex
-import sys
-
 import pytest
 
-from tests.conformance import suite
+from tests.conformance import driver, suite
 from tests.conformance.suite import LEGACY, MODERN
 
 pytestmark = pytest.mark.outside("conformance")
-
-DRIVER = f"{shlex.quote(sys.executable)} -m tests.conformance.driver"
 
 
 @pytest.mark.parametrize("revision", [LEGACY, MODERN])
 def test_the_gateway_is_a_conforming_client_of_its_upstreams(revision: str) -> None:
     wanted = suite.client_scenarios(revision)
-    report = suite.run_client(DRIVER, revision, wanted)
+    report = suite.run_client(driver.COMMAND, revision, wanted)
     assert not report.missed(wanted), report.table(wanted)

@@ -12,7 +12,7 @@ KEY_UNKNOWN = "input-required-result-basic-elicitation"
 """It wants the question under the key `user_name`, which a legacy server's `elicitation/create` has no place for."""
 
 
-@pytest.mark.parametrize(("revision", "era"), [(LEGACY, "legacy"), (MODERN, "modern"), (MODERN, "both")])
+@pytest.mark.parametrize(("revision", "era"), [(LEGACY, "legacy"), (MODERN, "modern"), (LEGACY, "both")])
 def test_the_fixture_server_passes_everything_directly(revision: str, era: Era) -> None:
     wanted = suite.required(revision, "server") + (suite.task_scenarios() if revision == MODERN else [])
     with processes.upstream(era) as url:

@@ -36,9 +36,7 @@ class Heard:
         return self.answer
 
     async def ask(self, link: Link, method: str, params: Json | None = None) -> Json:
-        return await link.request(
-            method, params, on_notification=self.on_notification, on_request=self.on_request
-        )
+        return await link.request(method, params, on_notification=self.on_notification, on_request=self.on_request)
 
     async def until(self, count: int) -> list[Json]:
         with anyio.fail_after(10):

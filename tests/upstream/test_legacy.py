@@ -244,3 +244,28 @@ async def test_a_notification_finds_the_session_again_too() -> None:
         "method": "notifications/roots/list_changed",
         "params": {"x": None},
     }
+
+
+async def test_a_new_session_is_told_what_the_lost_one_knew() -> None:
+    lost = False
+
+    async def forgetful(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return web.Response(status=404) if lost and seen.headers["mcp-session-id"] == "s1" else reply(seen, {})
+
+    async with serving(legacy(forgetful)) as upstream, pool() as links:
+        link = await links.link(http(upstream.url), ADA)
+        await Heard().ask(link, "logging/setLevel", {"level": "debug"})
+        await Heard().ask(link, "logging/setLevel", {"level": "info"})
+        for uri in ("a:kept", "a:left"):
+            await Heard().ask(link, "resources/subscribe", {"uri": uri})
+        await Heard().ask(link, "resources/unsubscribe", {"uri": "a:left"})
+        lost = True
+        await Heard().ask(link, "tools/call", {"name": "t"})
+
+    told = [seen.message or {} for seen in upstream.seen if seen.headers.get("mcp-session-id") == "s2"]
+    assert [(message["method"], message.get("params")) for message in told if "method" in message] == [
+        ("notifications/initialized", None),
+        ("logging/setLevel", {"level": "info"}),
+        ("resources/subscribe", {"uri": "a:kept"}),
+        ("tools/call", {"name": "t"}),
+    ]

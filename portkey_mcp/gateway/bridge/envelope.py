@@ -104,18 +104,18 @@ def legacy_error(method: str, error: Json) -> Json:
     code, data = error.get("code"), error.get("data")
     if method == "resources/read" and code == INVALID_PARAMS and isinstance(data, dict) and "uri" in data:
         return {**error, "code": RESOURCE_NOT_FOUND}
-    return _own_fault(error)
+    return error
 
 
 def modern_error(method: str, error: Json) -> Json:
     """A legacy upstream's error for a modern client. URL elicitation (-32042) is handled before."""
     if error.get("code") == RESOURCE_NOT_FOUND:
         return {**error, "code": INVALID_PARAMS}
-    return _own_fault(error)
+    return error
 
 
-def _own_fault(error: Json) -> Json:
-    """A header mismatch between gateway and upstream is not the client's (protocol.md H5)."""
+def own_fault(error: Json) -> Json:
+    """An upstream's error in either era, but for a header mismatch: that is the gateway's, not the client's (H5)."""
     return {**error, "code": INTERNAL_ERROR} if error.get("code") == HEADER_MISMATCH else error
 
 

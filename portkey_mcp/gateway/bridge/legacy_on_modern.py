@@ -10,7 +10,7 @@ import anyio
 from mcp_types import INTERNAL_ERROR
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError
-from portkey_mcp.gateway.bridge.envelope import legacy_error, legacy_result, modern_meta
+from portkey_mcp.gateway.bridge.envelope import TASKS, legacy_error, legacy_result, modern_meta
 from portkey_mcp.gateway.bridge.way import Way, as_object, refuse_question, send, with_meta
 from portkey_mcp.wire import Json
 
@@ -55,7 +55,8 @@ def _subscribe(way: Way) -> Json:
 
 async def _call(way: Way) -> Json:
     level = way.live.log_level if way.live is not None else None
-    params = with_meta(way.params, lambda meta: modern_meta(meta, way.capabilities, way.client_info, level))
+    capabilities = without_tasks(way.capabilities)
+    params = with_meta(way.params, lambda meta: modern_meta(meta, capabilities, way.client_info, level))
 
     async def ask(message: Json) -> Json:
         return refuse_question(message)
@@ -107,9 +108,17 @@ async def _ask_all(way: Way, requests: Json) -> Json:
     return answers
 
 
+def without_tasks(capabilities: Json) -> Json:
+    """A legacy client's capabilities without the tasks extension, which its era must not honour (protocol.md T3)."""
+    extensions = as_object(capabilities.get("extensions"))
+    if TASKS not in extensions:
+        return capabilities
+    return {**capabilities, "extensions": {key: value for key, value in extensions.items() if key != TASKS}}
+
+
 def legacy_question(request: Json) -> Json:
     """An input request as a legacy server request; URL elicitation gets the id that the legacy era requires."""
-    question: Json = {"method": request.get("method", "")}
+    question: Json = {"method": str(request.get("method", ""))}
     if "params" in request:
         question["params"] = request["params"]
     params = request.get("params")

@@ -1,8 +1,10 @@
 """A modern client on a legacy upstream: the envelope is taken off, questions park the call, results are stamped."""
 
 import weakref
+from contextlib import suppress
 from typing import Final
 
+import anyio
 from mcp_types import URL_ELICITATION_REQUIRED
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 
@@ -14,6 +16,15 @@ from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
 
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+STANDING: Final = (
+    "notifications/tools/list_changed",
+    "notifications/prompts/list_changed",
+    "notifications/resources/list_changed",
+    "notifications/resources/updated",
+    "notifications/elicitation/complete",
+)
+"""What legacy servers may say on any stream, and modern ones on a listen stream or not at all (protocol.md 1.2)."""
 
 _levels: weakref.WeakKeyDictionary[Link, int] = weakref.WeakKeyDictionary()
 """The lowest log level that was set on each legacy link; a link's level is only ever lowered."""
@@ -63,14 +74,25 @@ async def _answer(way: Way, parking: Parking, path: str) -> Json:
 
 
 class HearingOf:
-    """The modern client's side of a call: log messages only as loud as this very request asked for."""
+    """The modern client's side of a call: log messages only as loud as this very request asked for.
+
+    A retry is another request with a progress token of its own, so the call's progress goes by that one from then on.
+    """
 
     def __init__(self, way: Way) -> None:
         self._way = way
         self._level = _rank(log_level(way.params))
+        self._meta = as_object((way.params or {}).get("_meta"))
 
     async def notify(self, message: Json) -> None:
-        """Pass on a notification, unless it is a log message that was not asked for."""
+        """Pass on a notification, unless it was not asked for or has no place in a modern call."""
+        if message["method"] in STANDING:
+            return
+        if message["method"] == "notifications/progress":
+            if "progressToken" not in self._meta:
+                return
+            told = {**as_object(message.get("params")), "progressToken": self._meta["progressToken"]}
+            message = {**message, "params": told}
         if message["method"] == "notifications/message":
             level = as_object(message.get("params")).get("level")
             if self._level is None or (_rank(level) or 0) < self._level:
@@ -97,8 +119,9 @@ async def _lower_level(way: Way) -> None:
     async def refuse(message: Json) -> Json:
         return refuse_question(message)
 
-    await way.link.request("logging/setLevel", {"level": LEVELS[rank]}, on_notification=ignore, on_request=refuse)
-    _levels[way.link] = rank
+    with anyio.move_on_after(way.timeout), suppress(UpstreamError):
+        await way.link.request("logging/setLevel", {"level": LEVELS[rank]}, on_notification=ignore, on_request=refuse)
+        _levels[way.link] = rank
 
 
 def modern_question(message: Json) -> Json:

@@ -60,22 +60,28 @@ class Parked:
     heard: deque[Json] = field(default_factory=deque)
     stirred: anyio.Event = field(default_factory=anyio.Event)
     outcome: Json | PortkeyError | None = None
+    attended: bool = False
     _count: int = 0
 
     async def notify(self, message: Json) -> None:
         """Keep one notification for whoever listens next; the upstream never waits for it."""
         self.heard.append(message)
-        if len(self.heard) > MOST_KEPT and not self._listened:
+        if len(self.heard) > MOST_KEPT and not self.attended:
             self.heard.popleft()
         self.stir()
 
     async def ask(self, message: Json) -> Json:
         """Hold one server request until a retry answers it."""
         self._count += 1
-        asked = self.questions[f"input-{self._count}"] = _Asked(message)
+        key = f"input-{self._count}"
+        asked = self.questions[key] = _Asked(message)
         self.stir()
-        await asked.answered.wait()
-        return asked.outcome
+        try:
+            await asked.answered.wait()
+            return asked.outcome
+        finally:
+            # The upstream may have withdrawn it; then nobody shall be asked.
+            self.questions.pop(key, None)
 
     def answer(self, responses: Json) -> None:
         """Take what a retry brings; keys nobody asked for are passed over (2026-07-28 mrtr, Error handling)."""
@@ -88,11 +94,10 @@ class Parked:
         """Wake whoever listens."""
         self.stirred.set()
 
-    _listened: bool = False
-
     async def listen(self, reply: Answers) -> bool:
         """Pass on notifications until the call is done (True) or waits for answers (False)."""
-        self._listened = True
+        self.attended = True
+        gathered = False
         try:
             while True:
                 self.stirred = anyio.Event()
@@ -100,13 +105,15 @@ class Parked:
                     await reply.notify(self.heard.popleft())
                 if self.outcome is not None:
                     return True
+                if self.questions and gathered:
+                    return False
                 if self.questions:
                     await self._gather()
-                    return self.outcome is not None
-                if not self.heard:
+                    gathered = True
+                elif not self.heard:
                     await self.stirred.wait()
         finally:
-            self._listened = False
+            self.attended = False
 
     async def _gather(self) -> None:
         """Give the upstream a moment to ask all it wants to ask."""
@@ -128,13 +135,9 @@ class Parking:
         """Run a call that may ask. Returns its result, or an InputRequiredResult when it is parked.
 
         Raises:
-            InvalidRequest: this principal has too many parked calls.
+            InvalidRequest: it must be parked, and this principal has too many parked calls.
             PortkeyError: whatever the call itself raised.
         """
-        if sum(1 for parked in self._parked.values() if parked.principal == principal) >= MOST_PER_PRINCIPAL:
-            raise InvalidRequest(
-                INTERNAL_ERROR, f"{MOST_PER_PRINCIPAL} of your calls wait for answers; answer or abandon one first"
-            )
         parked = Parked(secrets.token_urlsafe(18), principal, digest)
         self._parked[parked.handle] = parked
         self._tasks.start_soon(self._run, parked, run)
@@ -144,9 +147,12 @@ class Parking:
         """Bring a retry's answers to the call it names.
 
         Raises:
-            InvalidRequest: the state was tampered with, belongs to another principal or request, or has expired.
+            InvalidRequest: the state was tampered with, belongs to another principal or request, has expired, or
+                another retry is answering just now.
         """
         parked = self._find(principal, digest, state)
+        if parked.attended:
+            raise InvalidRequest(INVALID_PARAMS, "Another retry is answering this call already")
         parked.scope.deadline = float("inf")
         parked.answer(responses)
         return await self._attend(parked, reply)
@@ -184,7 +190,7 @@ class Parking:
         """Be the client's side of the call for one exchange; a client that leaves meanwhile cancels it."""
         try:
             done = await parked.listen(reply)
-        except anyio.get_cancelled_exc_class():
+        except BaseException:
             parked.scope.cancel()
             raise
         if done:
@@ -192,6 +198,12 @@ class Parking:
                 raise parked.outcome
             assert parked.outcome is not None
             return parked.outcome
+        waiting = sum(1 for one in self._parked.values() if one.principal == parked.principal and not one.attended)
+        if waiting > MOST_PER_PRINCIPAL:
+            parked.scope.cancel()
+            raise InvalidRequest(
+                INTERNAL_ERROR, f"{MOST_PER_PRINCIPAL} of your calls wait for answers; answer or abandon one first"
+            )
         parked.scope.deadline = anyio.current_time() + TIME_TO_LIVE
         state = self._keyring.seal(dumps([parked.handle, parked.principal, parked.digest]), SEAL)
         requests = {key: asked.message for key, asked in parked.questions.items()}

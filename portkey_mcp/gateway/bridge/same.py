@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import anyio
 from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError
@@ -44,7 +45,7 @@ async def _tell(way: Way, live: Live) -> None:
     mine = sorted(uri for server, uri in live.subscriptions if server == way.link.server.name)
     told += [("resources/subscribe", {"uri": uri}) for uri in mine]
     for method, params in told:
-        with suppress(UpstreamError):
+        with anyio.move_on_after(way.timeout), suppress(UpstreamError):
             await way.link.request(method, params, on_notification=ignore, on_request=_refuse)
 
 

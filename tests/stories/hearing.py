@@ -1,0 +1,57 @@
+"""What a client hears without having asked, and waiting for it."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+PATIENCE = 60
+"""Seconds anything may take before a test gives up; two busy cores are slow."""
+
+ASK_AGAIN = 1.0
+"""Seconds between two tries of something that is heard only by who listens already."""
+
+
+class Heard:
+    """A `message_handler` of the SDK's client: keeps every notification, by its method."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+        self.params: list[dict[str, Any]] = []
+        self._news = anyio.Event()
+
+    async def __call__(self, message: Any) -> None:
+        """Take one message; failures of the transport are kept under their type's name."""
+        if isinstance(message, Exception):
+            self.note(type(message).__name__, {})
+        elif hasattr(message, "model_dump"):
+            raw = json.loads(message.model_dump_json(by_alias=True, exclude_none=True))
+            self.note(str(raw.get("method")), raw.get("params") or {})
+
+    def note(self, method: str, params: dict[str, Any]) -> None:
+        self.methods.append(method)
+        self.params.append(params)
+        self._news.set()
+        self._news = anyio.Event()
+
+    def forget(self) -> None:
+        """Forget what was heard so far."""
+        self.methods.clear()
+        self.params.clear()
+
+    async def until(self, method: str) -> dict[str, Any]:
+        """Wait for a notification of this method; gives its params."""
+        with anyio.fail_after(PATIENCE):
+            while method not in self.methods:
+                await self._news.wait()
+        return self.params[self.methods.index(method)]
+
+    async def after(self, cause: Callable[[], Awaitable[object]], method: str) -> dict[str, Any]:
+        """Do something until it is heard of: a legacy client cannot know when its standing stream is open."""
+        with anyio.fail_after(PATIENCE):
+            while method not in self.methods:
+                await cause()
+                with anyio.move_on_after(ASK_AGAIN):
+                    await self.until(method)
+        return await self.until(method)

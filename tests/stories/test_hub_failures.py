@@ -1,0 +1,264 @@
+"""Servers of a hub die, hang and come back; the others answer all the time."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp_types import CallToolResult
+
+from tests.stories.gateway import Gateway, gateway
+from tests.stories.hearing import PATIENCE, Heard
+from tests.stories.house import open_house
+from tests.stories.upstreams import Upstream, lively, stdio
+
+pytestmark = pytest.mark.anyio
+
+MODES = ("legacy", "2026-07-28")
+TOOLS = "notifications/tools/list_changed"
+STALE = "com.portkey-mcp/stale"
+
+
+class Crowd:
+    """Four servers behind a hub, two of each kind, any of which may be killed and revived."""
+
+    def __init__(self, hub: Gateway, flags: Path, upstreams: dict[str, Upstream]) -> None:
+        self.hub, self._flags, self._upstreams = hub, flags, upstreams
+        self.url = hub.at("team")
+
+    async def kill(self, name: str) -> None:
+        """End the server's process the hard way, and keep it from starting again."""
+        if name in self._upstreams:
+            await self._upstreams[name].kill()
+            return
+        (self._flags / name).touch()
+        os.kill(await self.pid(name), signal.SIGKILL)
+
+    async def revive(self, name: str) -> None:
+        """Let the server start again, at the place it had."""
+        if name in self._upstreams:
+            await self._upstreams[name].start()
+        else:
+            (self._flags / name).unlink()
+
+    async def pid(self, name: str) -> int:
+        """The process that serves it."""
+        async with Client(self.url) as client:
+            found = (await client.call_tool(f"{name}__where")).structured_content
+        assert isinstance(found, dict)
+        return int(found["pid"])
+
+
+@asynccontextmanager
+async def crowd(tmp_path: Path, **settings: Any) -> AsyncIterator[Crowd]:
+    async with AsyncExitStack() as stack:
+        upstreams = {
+            "web": await stack.enter_async_context(lively("web", "--era", "legacy")),
+            "api": await stack.enter_async_context(lively("api", "--era", "modern")),
+        }
+        servers = {name: {"url": upstream.url} for name, upstream in upstreams.items()}
+        for name, protocol in (("files", "2025-11-25"), ("notes", "auto")):
+            # All principals and eras share one process here, so that one call can tell its pid to everybody.
+            servers[name] = stdio(name, "--unless", tmp_path / name, protocol=protocol, process="shared")
+        hub = await stack.enter_async_context(gateway(open_house(**servers), tmp_path / "data", **settings))
+        yield Crowd(hub, tmp_path, upstreams)
+
+
+def text(result: CallToolResult) -> str:
+    return str(result.content[0].text)  # type: ignore[union-attr]
+
+
+async def names(client: Client) -> tuple[list[str], Any]:
+    """The tools that are listed, and which servers' are not from just now."""
+    listed = await client.list_tools()
+    return [tool.name for tool in listed.tools], (listed.meta or {}).get(STALE)
+
+
+class OtherCallers:
+    """Somebody who uses the servers that are well, all the time; `rounds` counts how often all of them answered."""
+
+    def __init__(self, url: str, servers: list[str]) -> None:
+        self._url, self._servers = url, servers
+        self.rounds = 0
+        self._answered = anyio.Event()
+
+    async def go_on(self) -> None:
+        async with Client(self._url) as client:
+            while True:
+                for name in self._servers:
+                    assert text(await client.call_tool(f"{name}__echo", {"text": "hi"})) == f"{name}: hi"
+                self.rounds += 1
+                self._answered.set()
+                self._answered = anyio.Event()
+
+    async def answered(self) -> None:
+        """Return when all of them have answered twice more: one round began after this call."""
+        wanted = self.rounds + 2
+        with anyio.fail_after(PATIENCE):
+            while self.rounds < wanted:
+                await self._answered.wait()
+
+
+@asynccontextmanager
+async def listening(client: Client, heard: Heard, server: str) -> AsyncIterator[None]:
+    """Hear of changed tools in the client's own era; begins when it is certain that they are heard."""
+    if client.protocol_version == "2026-07-28":
+        async with client.listen(tools_list_changed=True) as subscription, anyio.create_task_group() as tasks:
+
+            async def follow() -> None:
+                async for event in subscription:
+                    heard.note(TOOLS, {"event": type(event).__name__})
+
+            tasks.start_soon(follow)
+            yield
+            tasks.cancel_scope.cancel()
+        return
+    await heard.after(lambda: client.call_tool(f"{server}__grow", {"name": "grown"}), TOOLS)
+    heard.forget()
+    yield
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("victim", ["files", "notes", "web", "api"])
+async def test_a_server_killed_in_mid_call_costs_nobody_else_anything_and_comes_back(
+    tmp_path: Path, victim: str, mode: str
+) -> None:
+    heard, started = Heard(), anyio.Event()
+
+    async def begun(*_: object) -> None:
+        started.set()
+
+    async with (
+        crowd(tmp_path) as servers,
+        Client(servers.url, mode=mode, message_handler=heard, cache=None) as client,
+        listening(client, heard, victim),
+        anyio.create_task_group() as tasks,
+    ):
+        others = OtherCallers(servers.url, [name for name in ("api", "files", "notes", "web") if name != victim])
+        tasks.start_soon(others.go_on)
+        before = await names(client)
+        in_flight = Later(tasks, lambda: client.call_tool(f"{victim}__wait", progress_callback=begun))
+        with anyio.fail_after(PATIENCE):
+            await started.wait()
+
+        await servers.kill(victim)
+
+        broken = await in_flight.result()
+        assert broken.is_error
+        assert f"server '{victim}' is not available" in text(broken)
+        assert "may have run" in text(broken)
+        refused = await client.call_tool(f"{victim}__echo", {"text": "hi"})
+        assert refused.is_error
+        assert f"server '{victim}' is not available" in text(refused)
+        await others.answered()
+        assert await names(client) == (before[0], [victim])
+
+        heard.forget()
+        await servers.revive(victim)
+
+        await heard.until(TOOLS)
+        assert text(await client.call_tool(f"{victim}__echo", {"text": "again"})) == f"{victim}: again"
+        assert (await names(client))[1] is None
+        await others.answered()
+        tasks.cancel_scope.cancel()
+
+
+class Later:
+    """A call under way, and its result."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup, call: Callable[[], Awaitable[CallToolResult]]) -> None:
+        self._call, self._done = call, anyio.Event()
+        self._result: CallToolResult | None = None
+        tasks.start_soon(self._run)
+
+    async def _run(self) -> None:
+        self._result = await self._call()
+        self._done.set()
+
+    @property
+    def is_over(self) -> bool:
+        return self._done.is_set()
+
+    async def result(self) -> CallToolResult:
+        with anyio.fail_after(PATIENCE):
+            await self._done.wait()
+        assert self._result is not None
+        return self._result
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("victim", ["notes", "web", "api"])
+async def test_a_server_that_stops_answering_delays_its_own_callers_only(
+    tmp_path: Path, victim: str, mode: str
+) -> None:
+    async with (
+        crowd(tmp_path, call_timeout_seconds=8) as servers,
+        Client(servers.url, mode=mode, cache=None) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        before = await names(client)
+        others = OtherCallers(servers.url, [name for name in ("api", "files", "notes", "web") if name != victim])
+        tasks.start_soon(others.go_on)
+        pid = await servers.pid(victim)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            hanging = Later(tasks, lambda: client.call_tool(f"{victim}__echo", {"text": "hi"}))
+            await others.answered()
+            assert not hanging.is_over
+            assert await names(client) == (before[0], [victim])
+            await others.answered()
+
+            late = await hanging.result()
+            assert late.is_error
+            assert f"server '{victim}' did not answer" in text(late)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+        with anyio.fail_after(PATIENCE):
+            while (await names(client))[1] is not None:
+                await others.answered()
+        assert text(await client.call_tool(f"{victim}__echo", {"text": "again"})) == f"{victim}: again"
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_servers_that_never_answer_at_all_delay_nobody_else(tmp_path: Path, mode: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the system accepts, nobody ever reads
+        servers = {
+            "deaf": {"url": f"http://127.0.0.1:{deaf.getsockname()[1]}/mcp"},
+            "mute": {"command": [sys.executable, "-c", "import sys; sys.stdin.read()"]},
+            "notes": stdio("notes"),
+        }
+        async with (
+            gateway(open_house(**servers), tmp_path / "data") as hub,
+            Client(hub.at("team"), mode=mode, cache=None) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            hanging = [
+                Later(tasks, lambda: client.call_tool("deaf__any")),
+                Later(tasks, lambda: client.call_tool("mute__any")),
+            ]
+            assert text(await client.call_tool("notes__echo", {"text": "hi"})) == "notes: hi"
+            listed, stale = await names(client)
+            assert {name.split("__")[0] for name in listed} == {"notes"}
+            assert stale == ["deaf", "mute"]
+            assert text(await client.call_tool("notes__echo", {"text": "hi"})) == "notes: hi"
+            assert not any(call.is_over for call in hanging)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
+    servers = {"gone": {"command": ["no-such-program"]}, "notes": stdio("notes")}
+    async with gateway(open_house(**servers), tmp_path / "data") as hub, Client(hub.at("team")) as client:
+        refused = await client.call_tool("gone__any")
+
+        assert refused.is_error
+        assert "'no-such-program' was not found" in text(refused)
+        assert text(await client.call_tool("notes__echo", {"text": "hi"})) == "notes: hi"

@@ -1,0 +1,99 @@
+"""The links of one definition: time bounds, and who counts as a failure of the server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from aiohttp import web
+
+from portkey_mcp.errors import UpstreamDown, UpstreamError, UpstreamTimeout
+from portkey_mcp.model import McpServer
+from portkey_mcp.upstream.holdings import Holdings
+from portkey_mcp.upstream.http import open_session
+from portkey_mcp.upstream.tasks import Tasks
+from tests.upstream.children import stdio
+from tests.upstream.heard import ADA, Heard, as_it_is, http
+from tests.upstream.scripted import HELLO, Seen, legacy, reply, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def any_room(_: Holdings) -> None:
+    return
+
+
+@asynccontextmanager
+async def holdings(server: McpServer, open_timeout: float = 30.0) -> AsyncIterator[Holdings]:
+    async with Tasks() as tasks, open_session() as session:
+        held = Holdings(server, as_it_is, session, tasks.spawn, any_room, open_timeout=open_timeout)
+        yield held
+        await held.close()
+
+
+async def echo(request: web.Request, seen: Seen) -> web.StreamResponse:
+    return reply(seen, {})
+
+
+async def test_an_opening_that_hangs_is_bounded_and_then_tried_anew() -> None:
+    hanging = True
+    shaking = legacy(echo)
+
+    async def hang(request: web.Request, seen: Seen) -> web.StreamResponse:
+        if hanging and seen.method == "initialize":
+            await anyio.sleep_forever()
+        return await shaking(request, seen)
+
+    async with serving(hang) as upstream, holdings(http(upstream.url), open_timeout=0.2) as held:
+        with pytest.raises(UpstreamTimeout, match="could not be opened within"):
+            await held.link(ADA)
+        hanging = False
+        link = await held.link(ADA)
+        assert link.hello == HELLO
+
+
+async def test_one_visitors_refused_handshake_does_not_count_against_the_server() -> None:
+    async def refuse(request: web.Request, seen: Seen) -> web.StreamResponse:
+        error = {"code": -32602, "message": "capabilities are wrong"}
+        return web.json_response({"jsonrpc": "2.0", "id": (seen.message or {}).get("id"), "error": error})
+
+    async with serving(refuse) as upstream, holdings(http(upstream.url)) as held:
+        for _ in range(5):
+            with pytest.raises(UpstreamError, match="capabilities are wrong"):
+                await held.link(ADA)
+
+    assert upstream.methods().count("initialize") == 5
+
+
+async def test_a_process_that_dies_again_and_again_is_not_started_for_ever() -> None:
+    refusals = []
+    async with holdings(stdio()) as held:
+        for _ in range(20):
+            try:
+                await Heard().ask(await held.link(ADA), "test/die")
+            except UpstreamDown as error:
+                refusals.append(error)
+
+    assert any(error.retry_after is not None for error in refusals)
+
+
+async def test_closing_while_a_link_is_being_opened_leaves_none_behind() -> None:
+    release = anyio.Event()
+    shaking = legacy(echo)
+
+    async def slow(request: web.Request, seen: Seen) -> web.StreamResponse:
+        if seen.method == "initialize":
+            await release.wait()
+        return await shaking(request, seen)
+
+    async with serving(slow) as upstream, holdings(http(upstream.url)) as held, anyio.create_task_group() as group:
+
+        async def come() -> None:
+            with pytest.raises(UpstreamDown, match="removed or changed"):
+                await held.link(ADA)
+
+        group.start_soon(come)
+        await upstream.until("initialize")
+        await held.close()
+        release.set()
+        await upstream.until("DELETE")

@@ -1,0 +1,78 @@
+"""How a visitor is introduced, and which link is opened."""
+
+import pytest
+from aiohttp import web
+
+from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.model import Introduction
+from portkey_mcp.upstream.opening import greeting
+from tests.upstream.children import stdio
+from tests.upstream.heard import ADA, Heard, http, pool
+from tests.upstream.scripted import Seen, legacy, modern, reply, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def echo(request: web.Request, seen: Seen) -> web.StreamResponse:
+    return reply(seen, {})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "spoken", "offered"),
+    [
+        ("auto", "2024-11-05", "2024-11-05"),
+        ("auto", "1999-01-01", "1999-01-01"),
+        ("auto", "2026-07-28", "2025-11-25"),
+        ("auto", "", "2025-11-25"),
+        ("2025-03-26", "2025-11-25", "2025-03-26"),
+    ],
+)
+async def test_the_version_offered_is_the_visitors_unless_no_handshake_knows_it(
+    protocol: str, spoken: str, offered: str
+) -> None:
+    visitor = Introduction("p", "ada", version=spoken)
+
+    assert greeting(http("http://x/", protocol=protocol), visitor)["protocolVersion"] == offered
+
+
+async def test_who_does_not_say_who_it_is_is_introduced_as_the_gateway() -> None:
+    introduced = greeting(http("http://x/"), Introduction("p", "ada"))
+
+    assert introduced["clientInfo"]["name"] == "portkey-mcp"
+    assert introduced["capabilities"] == {}
+
+
+async def test_a_pinned_legacy_server_is_never_probed() -> None:
+    async with serving(legacy(echo)) as upstream, pool() as links:
+        link = await links.link(http(upstream.url, protocol="2025-03-26"), ADA)
+        stdio_link = await links.link(stdio(protocol="2025-03-26"), ADA)
+
+    assert (link.era, stdio_link.era) == ("legacy", "legacy")
+    assert "server/discover" not in upstream.methods()
+
+
+async def test_a_pinned_modern_server_that_is_not_modern_is_an_error_and_not_a_guess() -> None:
+    async with serving(legacy(echo)) as upstream, pool() as links:
+        with pytest.raises(UpstreamDown, match="HTTP 400"):
+            await links.link(http(upstream.url, protocol="2026-07-28"), ADA)
+        with pytest.raises(UpstreamError, match="unknown"):
+            await links.link(stdio(protocol="2026-07-28"), ADA)
+
+    assert "initialize" not in upstream.methods()
+
+
+async def test_a_pinned_modern_server_is_discovered_for_its_hello() -> None:
+    async with serving(modern(echo)) as upstream, pool() as links:
+        link = await links.link(http(upstream.url, protocol="2026-07-28"), ADA)
+
+    assert link.version == "2026-07-28"
+    assert link.hello["supportedVersions"] == ["2026-07-28"]
+
+
+async def test_a_known_era_is_not_asked_for_again_by_the_next_process() -> None:
+    async with pool() as links:
+        server = stdio()
+        await links.link(server, ADA)
+        link = await links.link(server, Introduction("p", "bob"))
+        assert links.era(server) == "legacy"
+        await Heard().ask(link, "test/echo")
