@@ -20,15 +20,13 @@ from portkey_mcp.app import build
 from portkey_mcp.cli.options import Config, Data, Host, Port, load
 from portkey_mcp.errors import PortkeyError
 from portkey_mcp.settings import Settings
+from portkey_mcp.telemetry import logs
 
 GRACE: Final = 10
 """Seconds that calls under way may take to end once the gateway is told to stop; standing streams never end alone."""
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted; uvicorn's own figure."""
-
-LIBRARIES: Final = ("alembic", "aiosqlite", "watchfiles")
-"""Loggers that tell about their own work at `info`, which is of no use to whoever runs a gateway."""
 
 
 def serve(config: Config = None, data: Data = None, host: Host = None, port: Port = None) -> None:
@@ -96,10 +94,8 @@ def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
 
 
 def _log(level: str) -> None:
-    """Log to stderr; of libraries only what needs attention, and of uvicorn nothing before it has started."""
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Log to stderr; of uvicorn nothing before it has started, since its failures are ours to tell."""
+    logs.start(level)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 

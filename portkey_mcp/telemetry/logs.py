@@ -16,6 +16,7 @@ from portkey_mcp.errors import PortkeyError, UpstreamError
 
 QUIET: Final = {
     "aiohttp": logging.WARNING,
+    "aiosqlite": logging.WARNING,
     "alembic": logging.WARNING,
     "httpcore2": logging.WARNING,
     "httpx2": logging.WARNING,  # every URL at INFO

@@ -9,10 +9,15 @@ from portkey_mcp.wire import Json
 
 
 class PipeLink:
-    """See `Link`. Made when the handshake is done; holds nothing of its own but whose it is."""
+    """See `Link`. Made when the handshake is done; holds nothing of its own but whose it is.
+
+    All views of one pipe are equal, since what one of them subscribes to, the server has subscribed for all of them;
+    each lives as long as the first.
+    """
 
     def __init__(self, pipe: Pipe, principal: str = "") -> None:
         self._pipe, self._principal = pipe, principal
+        self._views: dict[str, PipeLink] = {}
         self.server: McpServer = pipe.server
         self.era: Era = pipe.era
         self.version: str = pipe.version
@@ -54,7 +59,16 @@ class PipeLink:
 
     def seen_by(self, principal: str) -> Link:
         """The same pipe for another principal."""
-        return PipeLink(self._pipe, principal)
+        view = self._views.get(principal)
+        if view is None:
+            view = self._views[principal] = PipeLink(self._pipe, principal)
+        return view
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PipeLink) and other._pipe is self._pipe
+
+    def __hash__(self) -> int:
+        return hash(self._pipe)
 
     async def close(self) -> None:
         """See `Link.close`."""

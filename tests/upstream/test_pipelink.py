@@ -15,6 +15,8 @@ async def test_two_principals_of_a_shared_process_each_get_their_own_view_of_it(
         heard = Heard()
 
         assert ada is not bob
+        assert ada is await links.link(server, ADA)
+        assert len({ada, bob}) == 1
         assert ada.hello == bob.hello
         async with bob.attend(heard.on_notification, heard.on_request):
             await ada.notify("notifications/x", {})
