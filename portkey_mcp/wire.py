@@ -5,10 +5,16 @@ member names, NaN and Infinity, numbers that overflow a float. Knows nothing of 
 """
 
 import json
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any, Final, NoReturn
 
 Json = dict[str, Any]
 """One JSON object; the shape of every MCP message, params and result on the raw path."""
+
+
+DEEPEST: Final = 500
+"""Levels of nesting that are read. What was read must be writable wherever it goes, and Python 3.11 counts the levels
+of both, and the calls around them, against one limit of 1000."""
 
 
 class MalformedJson(ValueError):
@@ -47,7 +53,7 @@ def loads(data: bytes | str) -> Any:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        return _decoder.decode(text)
+        value = _decoder.decode(text)
     except MalformedJson:
         raise
     except UnicodeDecodeError as error:
@@ -56,6 +62,23 @@ def loads(data: bytes | str) -> Any:
         raise MalformedJson("nested too deeply") from None
     except ValueError as error:
         raise MalformedJson(str(error)) from None
+    # Text with few brackets cannot be deep; counting them costs next to nothing.
+    if text.count("{") + text.count("[") > DEEPEST and _is_deep(value):
+        raise MalformedJson("nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)]
+        if not level:
+            return False
+    return any(isinstance(inner, dict | list) for inner in level)
+
+
+def _inside(outer: Json | list[Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def dumps(value: Any) -> bytes:

@@ -40,6 +40,8 @@ def test_a_lone_surrogate_survives_as_an_escape() -> None:
         (b"1e999", "number 1e999 is out of range"),
         (b'"\xff"', "not UTF-8 at byte 1"),
         (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 501 + b"]" * 501, "nested too deeply"),
+        (b'{"a":' * 501 + b"0" + b"}" * 501, "nested too deeply"),
         (b'{"a":1} {"b":2}', "Extra data"),
         (b"", "Expecting value"),
     ],
@@ -53,3 +55,8 @@ def test_what_readers_could_read_differently_is_refused(data: bytes, reason: str
 def test_any_bytes_are_read_or_refused_and_nothing_else(data: bytes) -> None:
     with contextlib.suppress(wire.MalformedJson):
         wire.dumps(wire.loads(data))
+
+
+def test_what_is_nested_as_deeply_as_it_may_be_is_read_and_written() -> None:
+    wide_and_deep = b"[" + b"[]," * 1000 + b"[" * 499 + b"]" * 500
+    assert wire.dumps(wire.loads(wide_and_deep)) == wide_and_deep

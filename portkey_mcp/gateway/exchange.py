@@ -73,7 +73,7 @@ class Exchange:
 
     async def _post(self, visit: Visit, headers: Headers, receive: Receive, send: Send) -> None:
         body = await self._body(headers, receive)
-        accept = headers.get("accept", "*/*")
+        accept = (headers.get("accept") or "*/*").lower()
         may_stream = "text/event-stream" in accept or "*/*" in accept or "text/*" in accept
         if not may_stream and "application/json" not in accept and "application/*" not in accept:
             await send_json(send, 406, _error(CONFLICTING_ACCEPT))

@@ -162,6 +162,8 @@ class Hub:
     async def _listen(self, reply: Answers) -> Any:
         wanted = wanted_of(self._call)
         able = honoured(wanted, CAPABILITIES)
+        if "resourceSubscriptions" in able:
+            able["resourceSubscriptions"] = self._names.visible(able["resourceSubscriptions"])
         tasks = wanted.get("taskIds")
         if isinstance(tasks, list) and tasks:
             self._needs_tasks()

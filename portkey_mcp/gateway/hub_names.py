@@ -4,7 +4,7 @@ Task ids and request states are sealed to server and principal: what one server 
 and one person's task is nobody else's (protocol.md R1, T2).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
@@ -101,6 +101,15 @@ class HubNames:
             raise unknown("resource", uri, self._call.era)
         return self._lanes[found[0]], found[1]
 
+    def visible(self, uris: Sequence[str]) -> list[str]:
+        """Those of these URIs that are some server's and not hidden from the caller."""
+        found = [(uri, plain_uri(uri)) for uri in uris]
+        return [
+            uri
+            for uri, place in found
+            if place is not None and place[0] in self._lanes and self._lanes[place[0]].view.shows("resource", place[1])
+        ]
+
     def by_task(self, sealed: str) -> tuple[Lane, str]:
         """The server of a task, and its own id; only for the principal who started it."""
         server, task = self._unseal(TASK, sealed, "task")
@@ -122,11 +131,10 @@ class HubNames:
     def part(self, lane: Lane, able: Wanted) -> Wanted:
         """The part of a listen filter that concerns one server."""
         part: Wanted = {member: True for member in CHANGES if able.get(member) is True}
-        uris = [plain_uri(uri) for uri in able.get("resourceSubscriptions", [])]
+        uris = [plain_uri(uri) for uri in self.visible(able.get("resourceSubscriptions", []))]
         mine = [uri for server, uri in filter(None, uris) if server == lane.server.name]
-        visible = [uri for uri in mine if lane.view.shows("resource", uri)]
-        if visible:
-            part["resourceSubscriptions"] = visible
+        if mine:
+            part["resourceSubscriptions"] = mine
         tasks = [task for owner, task in map(self.by_task, able.get("taskIds", [])) if owner is lane]
         if tasks:
             part["taskIds"] = tasks

@@ -44,7 +44,7 @@ def name_problem(name: str, kind: str = "server") -> str:
 def url_problem(url: str) -> str:
     """What is wrong with an upstream's URL. References in it count as what they will be replaced with: text."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(re.sub(r"\$\{[^}]*\}", "1", url))
         _ = parts.port
     except ValueError as error:
         return f"{url!r} is no URL: {error}"

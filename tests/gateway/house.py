@@ -104,7 +104,9 @@ class House:
             **more,
         )
 
-    async def answer(self, method: str, params: Json | None = None, *, client: Client | None = None, **more: Any) -> Json:
+    async def answer(
+        self, method: str, params: Json | None = None, *, client: Client | None = None, **more: Any
+    ) -> Json:
         """The outcome of one request: `{"result": …}` or `{"error": …}`."""
         with anyio.fail_after(10):
             return await self.corridor.answer(self.call(method, params, **more), client or Client())
@@ -138,7 +140,5 @@ async def house(
     async with anyio.create_task_group() as tasks:
         means = Means(upstreams, keyring, Parking(keyring, tasks), Schemas(), SILENT, timeout)
         snapshots = Snapshots(tasks)
-        yield House(
-            upstreams, workspace, means, snapshots, Corridor(means, snapshots), Sessions(keyring, days=30)
-        )
+        yield House(upstreams, workspace, means, snapshots, Corridor(means, snapshots), Sessions(keyring, days=30))
         tasks.cancel_scope.cancel()

@@ -47,7 +47,7 @@ def error(code: int, message: str = "no", data: Any = None) -> UpstreamError:
 
 
 class MemoryLink(Stirring):
-    """See `Link`. A method without a handler is unknown; a legacy one may notify and ask, and so may attendants hear."""
+    """See `Link`. A method without a handler is unknown; a handler may notify, ask, fail, and wait for ever."""
 
     def __init__(
         self,
@@ -159,7 +159,8 @@ class MemoryLink(Stirring):
         self._streams.append(asked)
         self.stir()
         try:
-            await self.until(lambda: not self.alive) if not self.alive else await anyio.sleep_forever()
+            while self.alive:
+                await self._stirred.wait()
         finally:
             self._streams.remove(asked)
             self.stir()

@@ -59,7 +59,9 @@ def test_a_registration_that_is_not_usable_is_like_a_server_that_is_down() -> No
     assert "TOKEN is not set" in str(outcome_of(Mistake("TOKEN is not set"), "tools/call", "modern")["result"])
 
 
-def test_an_unexpected_failure_tells_the_log_everything_and_the_client_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_failure_tells_the_log_everything_and_the_client_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.ERROR):
         outcome = outcome_of(KeyError("secret"), "tools/call", "modern")
 

@@ -13,7 +13,10 @@ def call(principal: Principal = ADA, name: str = "files", capabilities: Json | N
 
 def test_equal_callers_are_introduced_alike() -> None:
     assert call().introduction == call().introduction
-    assert call(capabilities={"a": {}, "b": {}}).introduction.party == call(capabilities={"a": {}, "b": {}}).introduction.party
+    assert (
+        call(capabilities={"a": {}, "b": {}}).introduction.party
+        == call(capabilities={"a": {}, "b": {}}).introduction.party
+    )
 
 
 def test_another_principal_endpoint_or_capability_is_another_party() -> None:

@@ -12,11 +12,15 @@ URI, SHOWN = "file:///a", "mcp+files+file:///a"
 
 JSON: Any = st.recursive(
     st.none() | st.integers() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["content", "contents", "messages", "uri", "type", "resource", "taskId", "_meta", "ui", "name"]),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["content", "contents", "messages", "uri", "type", "resource", "taskId", "_meta", "ui", "name"]
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=15,
 )

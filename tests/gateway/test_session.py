@@ -114,7 +114,9 @@ def test_a_large_client_info_keeps_its_name_only() -> None:
         ({"elicitation": {}}, {"name": "x" * 9000}),
     ],
 )
-def test_a_token_fits_into_a_header_whatever_a_client_declares(capabilities: dict[str, Any], info: dict[str, Any]) -> None:
+def test_a_token_fits_into_a_header_whatever_a_client_declares(
+    capabilities: dict[str, Any], info: dict[str, Any]
+) -> None:
     sessions = Sessions(KEYS, 30)
     session = sessions.mint(VISIT, "i", "2025-11-25", capabilities, info)
 

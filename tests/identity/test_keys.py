@@ -123,7 +123,7 @@ async def test_use_is_written_when_asked_and_wakes_nobody(keys: ApiKeys, workspa
             "ci",
             "member",
             None,
-            "workspace 'demo' has an API key 'ci' already; revoke it or choose another name",
+            "workspace 'demo' has an API key 'ci' already; revoke it or choose another",
         ),
         (
             *("demo", "x", "member", GIVEN),

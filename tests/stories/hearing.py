@@ -1,10 +1,15 @@
 """What a client hears without having asked, and waiting for it."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from mcp import Client
+
+TOOLS = "notifications/tools/list_changed"
+UPDATED = "notifications/resources/updated"
 
 PATIENCE = 60
 """Seconds anything may take before a test gives up; two busy cores are slow."""
@@ -55,3 +60,26 @@ class Heard:
                 with anyio.move_on_after(ASK_AGAIN):
                     await self.until(method)
         return await self.until(method)
+
+
+@asynccontextmanager
+async def hears_of_tools(client: Client, heard: Heard, grow: str) -> AsyncIterator[None]:
+    """Hear of changed tools in the client's own era; begins when it is certain that they are heard.
+
+    `grow` names a tool of the lively server which makes it tell that its tools changed.
+    """
+    if client.protocol_version != "2026-07-28":
+        await heard.after(lambda: client.call_tool(grow, {"name": "grown"}), TOOLS)
+        heard.forget()
+        yield
+        return
+
+    async with client.listen(tools_list_changed=True) as subscription, anyio.create_task_group() as tasks:
+
+        async def follow() -> None:
+            async for event in subscription:
+                heard.note(TOOLS, {"event": type(event).__name__})
+
+        tasks.start_soon(follow)
+        yield
+        tasks.cancel_scope.cancel()

@@ -128,6 +128,7 @@ class RawUpstream:
             await released.wait()
             tasks.cancel_scope.cancel()
         del self.held[name]
+        self._stir()
         return released.is_set()
 
     async def _watch(self, name: str, receive: Receive, scope: anyio.CancelScope) -> None:

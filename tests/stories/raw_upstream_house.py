@@ -22,7 +22,7 @@ Post = Callable[[Json], Awaitable[list[Json]]]
 
 @dataclass(frozen=True)
 class RawHouse:
-    """The gateway's servers are `legacy` and `modern`, over HTTP, and `child`, over stdio and legacy."""
+    """The gateway's servers: `legacy` and `modern` over HTTP, `child` (legacy) and `modern-child` over stdio."""
 
     gateway: Gateway
     legacy: RawUpstream
@@ -51,7 +51,12 @@ class RawHouse:
 async def raw_house(data: Path, **settings: Any) -> AsyncIterator[RawHouse]:
     """Everything, until the block ends."""
     async with raw_upstream("legacy") as legacy, raw_upstream("modern") as modern, raw_http() as http:
-        servers = {"legacy": {"url": legacy.url}, "modern": {"url": modern.url}, "child": module(CHILD)}
+        servers = {
+            "legacy": {"url": legacy.url},
+            "modern": {"url": modern.url},
+            "child": module(CHILD, "legacy"),
+            "modern-child": module(CHILD, "modern"),
+        }
         async with gateway(open_house(**servers), data, **settings) as running:
             yield RawHouse(running, legacy, modern, http)
 
@@ -66,11 +71,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """A pair for each server of a raw house, and one client that makes the messages for both of a pair."""
+    """A pair for `legacy`, `modern` and `child`, and for each a client that makes the messages of both."""
 
     house: RawHouse
     at: dict[str, Pair]
     author: dict[str, RawClient]
+
+    def __repr__(self) -> str:
+        """Short, for hypothesis shows the arguments of every example that fails."""
+        return "two"
 
 
 @asynccontextmanager
@@ -78,7 +87,7 @@ async def pairs(data: Path) -> AsyncIterator[Pairs]:
     """A raw house, and in it a pair of clients for each server: same era on both sides."""
     async with AsyncExitStack() as stack:
         house = await stack.enter_async_context(raw_house(data))
-        command = module(CHILD)["command"]
+        command = module(CHILD, "legacy")["command"]
         process = await stack.enter_async_context(await anyio.open_process(command, cwd=ROOT, stderr=None))
         child = await house.through("child", "legacy")
         at = {"child": Pair(RawStdioClient(process).post, _posting(child))}

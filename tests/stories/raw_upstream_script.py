@@ -8,6 +8,7 @@ A request says itself how it wants to be answered, in the member `say` of its pa
     error    the error
     stream   over HTTP, answer as an event stream even where nothing comes first
     hold     a name: do not answer before the test releases it
+    end      over stdio, end instead of answering
     ask      over HTTP, requests of the server's own, put to the client first; their answers are in the result
 
 In `first`, the progress token `$token` and the subscription id `$request` stand for those of the request.

@@ -1,4 +1,4 @@
-"""The raw upstream as a stdio child: `python -m tests.stories.raw_upstream_stdio`. Legacy.
+"""The raw upstream as a stdio child: `python -m tests.stories.raw_upstream_stdio legacy` or `… modern`.
 
 `raw/told` answers with everything it was sent, the names of the calls it holds, and of those cancelled.
 """
@@ -12,7 +12,7 @@ from tests.stories.raw_upstream_script import Json, answers, say_of
 TOLD = "raw/told"
 
 
-def main() -> None:
+def main(era: str) -> None:
     """Serve until stdin ends."""
     received: list[Json] = []
     held: dict[object, str] = {}
@@ -30,10 +30,12 @@ def main() -> None:
                 cancelled.append(name)
         elif "method" in message and "id" in message:
             hold = say_of(message).get("hold")
+            if say_of(message).get("end"):
+                return
             if hold is not None:
                 held[message["id"]] = hold
                 continue
-            for answer in answers(message, "legacy"):
+            for answer in answers(message, era):
                 _write(answer)
 
 
@@ -43,4 +45,4 @@ def _write(message: Json) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

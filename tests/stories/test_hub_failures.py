@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from tests.stories.gateway import Gateway, gateway
-from tests.stories.hearing import PATIENCE, Heard
+from tests.stories.hearing import PATIENCE, TOOLS, Heard, hears_of_tools
 from tests.stories.house import open_house
 from tests.stories.upstreams import Upstream, lively, stdio
 
 pytestmark = pytest.mark.anyio
 
 MODES = ("legacy", "2026-07-28")
-TOOLS = "notifications/tools/list_changed"
 STALE = "com.portkey-mcp/stale"
 
 
@@ -108,25 +107,6 @@ class OtherCallers:
                 await self._answered.wait()
 
 
-@asynccontextmanager
-async def listening(client: Client, heard: Heard, server: str) -> AsyncIterator[None]:
-    """Hear of changed tools in the client's own era; begins when it is certain that they are heard."""
-    if client.protocol_version == "2026-07-28":
-        async with client.listen(tools_list_changed=True) as subscription, anyio.create_task_group() as tasks:
-
-            async def follow() -> None:
-                async for event in subscription:
-                    heard.note(TOOLS, {"event": type(event).__name__})
-
-            tasks.start_soon(follow)
-            yield
-            tasks.cancel_scope.cancel()
-        return
-    await heard.after(lambda: client.call_tool(f"{server}__grow", {"name": "grown"}), TOOLS)
-    heard.forget()
-    yield
-
-
 @pytest.mark.parametrize(
     ("victim", "mode"), [("files", "legacy"), ("notes", "2026-07-28"), ("web", "2026-07-28"), ("api", "legacy")]
 )
@@ -140,7 +120,7 @@ async def test_a_server_killed_in_mid_call_costs_nobody_else_anything_and_comes_
 
     async with (
         Client(crowd.url, mode=mode, message_handler=heard, cache=None) as client,
-        listening(client, heard, victim),
+        hears_of_tools(client, heard, f"{victim}__grow"),
         anyio.create_task_group() as tasks,
     ):
         others = OtherCallers(crowd.url, [name for name in ("api", "files", "notes", "web") if name != victim])

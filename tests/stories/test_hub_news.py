@@ -10,12 +10,11 @@ from mcp.client.subscriptions import ResourceUpdated, Subscription, ToolsListCha
 
 from tests.stories.five import LIVELY_ONES, five_servers
 from tests.stories.gateway import Gateway
-from tests.stories.hearing import PATIENCE, Heard
+from tests.stories.hearing import PATIENCE, TOOLS, UPDATED, Heard
 from tests.stories.raw_client import Json, RawClient, raw_http
 
 pytestmark = pytest.mark.anyio
 
-UPDATED, TOOLS = "notifications/resources/updated", "notifications/tools/list_changed"
 TASKS = "io.modelcontextprotocol/tasks"
 DECLARED: Json = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}, "extensions": {TASKS: {}}}}
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.stories.raw_client import canonical
@@ -19,8 +19,13 @@ TEXT = st.text(st.characters(exclude_categories=()), max_size=12)
 NUMBER = st.integers() | st.integers(-(2**200), 2**200) | st.floats(allow_nan=False, allow_infinity=False)
 LEAF = st.none() | st.booleans() | NUMBER | TEXT
 NAME = st.sampled_from(["", "_meta", "content", "isError", "jsonrpc", "id", "uri", "type", "x"]) | TEXT
-VALUE = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAME, inner, max_size=4))
+VALUE = st.recursive(
+    LEAF, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAME, inner, max_size=4), max_leaves=10
+)
 OBJECT = st.dictionaries(NAME, VALUE, max_size=5)
+
+BESIDE = st.dictionaries(NAME.filter(lambda name: name not in ("jsonrpc", "id")), VALUE, max_size=3)
+"""What stands beside `method` and `params`."""
 
 TOKEN = st.none() | TEXT | st.integers(-(2**70), 2**70)
 METHOD = st.from_regex(r"vendor/[a-zA-Z0-9_/.-]{0,12}", fullmatch=True)
@@ -29,7 +34,7 @@ PROGRESS = st.builds(
     lambda more: {"method": "notifications/progress", "params": {**more, "progressToken": "$token"}}, OBJECT
 )
 LOG = st.builds(lambda more: {"method": "notifications/message", "params": more}, OBJECT)
-ODD = st.builds(lambda more, name, params: {**more, "method": f"vendor/{name}", "params": params}, OBJECT, TEXT, VALUE)
+ODD = st.builds(lambda more, name, params: {**more, "method": f"vendor/{name}", "params": params}, BESIDE, TEXT, VALUE)
 BARE = st.builds(lambda name: {"method": f"notifications/vendor/{name}"}, TEXT)
 FIRST = st.lists(PROGRESS | LOG | ODD | BARE, max_size=5)
 
@@ -42,6 +47,7 @@ generated = settings(
     deadline=None,
     derandomize=True,
     database=None,
+    phases=(Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 

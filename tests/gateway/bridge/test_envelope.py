@@ -24,7 +24,12 @@ def test_a_legacy_clients_request_gets_an_envelope_of_what_it_declared() -> None
     capabilities: Json = {"elicitation": {}, "tasks": {"list": {}}}
     made = envelope.modern_meta({"progressToken": 1}, capabilities, {"name": "me"}, "info")
 
-    assert made == {"progressToken": 1, CAPABILITIES_KEY: {"elicitation": {}}, INFO_KEY: {"name": "me"}, LEVEL_KEY: "info"}
+    assert made == {
+        "progressToken": 1,
+        CAPABILITIES_KEY: {"elicitation": {}},
+        INFO_KEY: {"name": "me"},
+        LEVEL_KEY: "info",
+    }
 
 
 def test_an_envelope_says_nothing_of_what_is_not_known() -> None:
@@ -33,7 +38,12 @@ def test_an_envelope_says_nothing_of_what_is_not_known() -> None:
 
 @given(VENDOR, VENDOR)
 def test_a_legacy_upstream_gets_everything_but_the_envelope(params: Json, meta: Json) -> None:
-    sent = {**params, "_meta": {**meta, **meta_of({}, **{LEVEL_KEY: "info"})}, "inputResponses": {}, "requestState": "s"}
+    sent = {
+        **params,
+        "_meta": {**meta, **meta_of({}, **{LEVEL_KEY: "info"})},
+        "inputResponses": {},
+        "requestState": "s",
+    }
 
     assert envelope.legacy_params(sent) == {**params, **({"_meta": meta} if meta else {})}
 

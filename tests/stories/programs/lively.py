@@ -1,12 +1,14 @@
 """An upstream that changes, waits and dies on demand: `python -m tests.stories.programs.lively NAME [--port PORT]`.
 
 It speaks over stdio, or, with a port (0 takes a free one), over HTTP on loopback, and then prints `ready URL`. Both
-eras over stdio; over HTTP those of `--era`. With `--unless FILE` it does not start while that file exists.
+eras over stdio; over HTTP those of `--era`. SIGUSR1 releases waiting calls of one over stdio. With `--unless FILE` it
+does not start while that file exists.
 """
 
 import argparse
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -136,9 +138,13 @@ class Lively:
         await self.released.wait()
         return result(text(f"{self.name} was released"))
 
-    async def _release(self, call: Call) -> Json:
+    def release(self) -> None:
+        """Let every waiting call go on."""
         self.released.set()
         self.released = anyio.Event()
+
+    async def _release(self, call: Call) -> Json:
+        self.release()
         return result(text("released"))
 
     async def _grow(self, call: Call) -> Json:
@@ -162,13 +168,12 @@ class Lively:
         return {**result(text("No, with a long name.")), "isError": True}
 
 
-def build(name: str, many: int = 0) -> ChangingServer:
+def build(lively: Lively) -> ChangingServer:
     """The server."""
-    lively = Lively(name, many)
     server = ChangingServer(
-        name,
+        lively.name,
         version="1.0.0",
-        instructions=f"Ask {name} for anything.",
+        instructions=f"Ask {lively.name} for anything.",
         cache_hints=dict.fromkeys(get_args(CacheableMethod), CacheHint(ttl_ms=0, scope="private")),
         get_tool_input_schema=lambda tool: (
             lively.tools[tool].definition["inputSchema"] if tool in lively.tools else None
@@ -202,7 +207,9 @@ def _typed(handle: Callable[[Call], Awaitable[Json]]) -> Callable[[Context, Requ
     return handler
 
 
-async def _over_stdio(server: ChangingServer) -> None:
+async def _over_stdio(lively: Lively) -> None:
+    server = build(lively)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lively.release)
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
@@ -217,13 +224,16 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.unless is not None and chosen.unless.exists():
         sys.exit(f"{chosen.unless} is in the way")
-    server = build(chosen.name, chosen.many)
+    lively = Lively(chosen.name, chosen.many)
     if chosen.port is None:
-        asyncio.run(_over_stdio(server))
+        asyncio.run(_over_stdio(lively))
         return
     listening = socket.create_server(("127.0.0.1", chosen.port))
     config = uvicorn.Config(
-        gate(server.streamable_http_app(), chosen.era), log_level="warning", lifespan="on", timeout_graceful_shutdown=1
+        gate(build(lively).streamable_http_app(), chosen.era),
+        log_level="warning",
+        lifespan="on",
+        timeout_graceful_shutdown=1,
     )
     print(f"ready http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
     uvicorn.Server(config).run(sockets=[listening])
