@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from portkey_mcp import __version__
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.bridge.parked import Parking
+from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.entrance import Entrance
 from portkey_mcp.gateway.exchange import Exchange
@@ -89,9 +90,11 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
                 spans=tracing.spans,
                 timeout=settings.call_timeout_seconds,
             )
+            changes = Changes()
             exchange = Exchange(
                 Corridor(means, Snapshots(tasks)),
                 Sessions(keyring, settings.session_days),
+                changes,
                 max_body=settings.max_body_bytes,
             )
             authenticate = _local if settings.auth == "none" else identity.authenticate
@@ -99,7 +102,7 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
             running.entrance = Entrance(
                 exchange, Admission(authenticate), lambda: running.directory, _hosts(settings), control
             )
-            tasks.start_soon(_follow, database, registry, identity, links, running)
+            tasks.start_soon(_follow, registry, identity, links, changes, running)
             if settings.config is not None:
                 tasks.start_soon(provisioning.watch, settings.config)
             yield
@@ -112,11 +115,9 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
             await anyio.to_thread.run_sync(tracing.close)
 
 
-async def _follow(
-    database: Database, registry: Registry, identity: Identity, links: LinkPool, running: _Running
-) -> None:
+async def _follow(registry: Registry, identity: Identity, links: LinkPool, changes: Changes, running: _Running) -> None:
     """Serve from what is registered now, whoever changed it: this process, its files, or the command line."""
-    async for _ in database.revisions():
+    async for _ in registry.revisions():
         before, after = running.directory, await registry.directory()
         await identity.refresh()
         running.directory = after
@@ -125,6 +126,7 @@ async def _follow(
             for name, server in workspace.servers.items():
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
+        changes.tell()
 
 
 async def _local(_: Mapping[str, str]) -> Principal:

@@ -1,4 +1,4 @@
-"""What travels between the rooms: frozen values in the user's words. No behaviour beyond asking a value about itself."""
+"""What travels between the rooms: frozen values in the user's words, with no behaviour but telling of themselves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -21,6 +21,9 @@ from portkey_mcp.policy.document import EMPTY, Policy
 from portkey_mcp.wire import Json
 
 _OPEN = Rules(EMPTY)
+
+NOTIFIED_WITHIN: Final = 10.0
+"""Seconds a client's notification may wait for its upstream: the client waits for its 202 meanwhile."""
 
 
 class Serving(Protocol):
@@ -92,5 +95,5 @@ class Corridor:
 
     async def notify(self, call: Call) -> None:
         """Pass on a client's notification; what cannot be delivered is lost, as notifications are."""
-        with anyio.move_on_after(self._means.timeout), suppress(PortkeyError):
+        with anyio.move_on_after(NOTIFIED_WITHIN), suppress(PortkeyError):
             await self.at(call).notify(call.method, call.params)

@@ -17,7 +17,7 @@ from portkey_mcp.gateway.answer import http_status, rpc_error
 from portkey_mcp.gateway.exchange import Exchange, TooLarge
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
-from portkey_mcp.model import Directory, Endpoint, Principal
+from portkey_mcp.model import Directory, Endpoint, Principal, Visit
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 PROBES: Final = ("/healthz", "/readyz")
@@ -71,12 +71,16 @@ class Entrance:
             allow = [(b"allow", ", ".join(METHODS).encode())]
             await send_json(send, WRONG_METHOD, _message("This method is not served here"), allow)
             return
-        principal = await self._admission.admit(headers)
-        visit = self._admission.enter(principal, self._endpoint(place, principal))
+
+        async def admit() -> Visit:
+            principal = await self._admission.admit(headers)
+            return self._admission.enter(principal, self._endpoint(place, principal))
+
+        visit = await admit()
         if scope["method"] == "HEAD":
             await send_json(send, 200, {})
             return
-        await self._exchange.serve(visit, scope, receive, send)
+        await self._exchange.serve(visit, admit, scope, receive, send)
 
     async def _near(self, headers: Headers, send: Send) -> bool:
         """Turn away what a browser was tricked into sending (DNS rebinding; 2025-11-25 transports, Security)."""

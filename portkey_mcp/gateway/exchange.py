@@ -17,11 +17,13 @@ from starlette.types import Message, Receive, Scope, Send
 from portkey_mcp.errors import Refusal
 from portkey_mcp.gateway.answer import rpc_error, status_of
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.changes import Again, Changes
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.inbound import BadMessage, InAnswer, InNotification, InRequest, RequestId, read
 from portkey_mcp.gateway.reply import KEEP_ALIVE, Questions, Reply, send_json
 from portkey_mcp.gateway.session import Session, Sessions, new_session_id
-from portkey_mcp.gateway.standing import stream
+from portkey_mcp.gateway.single import wanted_of
+from portkey_mcp.gateway.standing import goodbye, stream, tell_all_changed
 from portkey_mcp.model import Visit
 
 SESSION_HEADER: Final = "mcp-session-id"
@@ -46,19 +48,23 @@ class TooLarge(Refusal):
 class Exchange:
     """Serves MCP endpoints over HTTP. One per process."""
 
-    def __init__(self, corridor: Corridor, sessions: Sessions, *, max_body: int) -> None:
+    def __init__(self, corridor: Corridor, sessions: Sessions, changes: Changes, *, max_body: int) -> None:
         self._corridor = corridor
         self._sessions = sessions
+        self._changes = changes
         self._questions = Questions()
         self._running: dict[RunningKey, anyio.CancelScope] = {}
         self._max_body = max_body
 
-    async def serve(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one admitted request. Refusals that are HTTP's own are raised: NotFound, TooLarge, BadMessage."""
+    async def serve(self, visit: Visit, again: Again, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one admitted request. Refusals that are HTTP's own are raised: NotFound, TooLarge, BadMessage.
+
+        `again` admits it anew: a standing stream ends when the visitor may not enter any more, or finds another house.
+        """
         # RFC 9110 section 5.5: white space around a value is not part of it; not every HTTP parser takes it off.
         headers = Headers(raw=[(name, value.strip(b" \t")) for name, value in scope["headers"]])
         if scope["method"] == "POST":
-            await self._post(visit, headers, receive, send)
+            await self._post(visit, again, headers, receive, send)
             return
         token = headers.get(SESSION_HEADER)
         if token is None or not _is_legacy(headers):
@@ -69,9 +75,9 @@ class Exchange:
             self._sessions.end(session)
             await _empty(send, 200)
         else:
-            await self._get(visit, session, receive, send)
+            await self._get(visit, again, session, receive, send)
 
-    async def _post(self, visit: Visit, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _post(self, visit: Visit, again: Again, headers: Headers, receive: Receive, send: Send) -> None:
         body = await self._body(headers, receive)
         accept = (headers.get("accept") or "*/*").lower()
         may_stream = "text/event-stream" in accept or "*/*" in accept or "text/*" in accept
@@ -81,7 +87,7 @@ class Exchange:
         message = read(body, headers, headers.items())
         session = self._session(visit, headers, message)
         if isinstance(message, InRequest):
-            await self._request(visit, headers, message, session, receive, send, may_stream)
+            await self._request(visit, again, headers, message, session, receive, send, may_stream)
             return
         if isinstance(message, InAnswer):
             if session is not None:
@@ -139,6 +145,7 @@ class Exchange:
     async def _request(
         self,
         visit: Visit,
+        again: Again,
         headers: Headers,
         message: InRequest,
         session: Session | None,
@@ -156,7 +163,7 @@ class Exchange:
         call = self._call(visit, message, session, headers)
         asks = session.id if session is not None and ident is None else None
         reply = Reply(send, self._questions, session=asks, may_stream=may_stream)
-        outcome = await self._run(call, reply, receive)
+        outcome = await self._run(call, again, reply, receive)
         if outcome is None:
             await reply.close()
             return
@@ -191,9 +198,16 @@ class Exchange:
             headers=headers,
         )
 
-    async def _run(self, call: Call, reply: Reply, receive: Receive) -> dict[str, Any] | None:
+    async def _run(self, call: Call, again: Again, reply: Reply, receive: Receive) -> dict[str, Any] | None:
         """Answer a call while watching the client. None: it was cancelled and nobody waits for an answer."""
         outcome: dict[str, Any] | None = None
+
+        async def end_when_outdated() -> None:
+            nonlocal outcome
+            await self._changes.outdated(call.visit, again)
+            outcome = await goodbye(call.id, wanted_of(call), reply)
+            group.cancel_scope.cancel()
+
         key = (call.session.id, type(call.id), call.id) if call.session is not None else None
         async with anyio.create_task_group() as group:
             if key is not None:
@@ -201,6 +215,8 @@ class Exchange:
             try:
                 leaves = group.cancel_scope.cancel if call.era == "modern" else _go_on
                 group.start_soon(_watch, receive, reply, leaves)
+                if call.method == "subscriptions/listen" and call.era == "modern":
+                    group.start_soon(end_when_outdated)
                 outcome = await self._corridor.answer(call, reply)
                 group.cancel_scope.cancel()
             finally:
@@ -208,8 +224,11 @@ class Exchange:
                     self._running.pop(key, None)
         return outcome
 
-    async def _get(self, visit: Visit, session: Session, receive: Receive, send: Send) -> None:
-        """Serve the standing stream of a legacy session; a newer one of the same session takes its place."""
+    async def _get(self, visit: Visit, again: Again, session: Session, receive: Receive, send: Send) -> None:
+        """Serve the standing stream of a legacy session; a newer one of the same session takes its place.
+
+        It ends when the visit is outdated: clients open it again, and are admitted anew.
+        """
         live = self._sessions.live(session)
         if live.stream is not None:
             live.stream.cancel()
@@ -221,7 +240,10 @@ class Exchange:
             async with anyio.create_task_group() as group:
                 group.start_soon(_watch, receive, reply, scope.cancel)
                 await reply.commit()
-                await stream(live, self._corridor.at(call).sources(), reply)
+                group.start_soon(stream, live, self._corridor.at(call).sources(), reply)
+                await self._changes.outdated(visit, again)
+                await tell_all_changed(reply)
+                scope.cancel()
         if live.stream is scope:
             live.stream = None
         with anyio.CancelScope(shield=True):

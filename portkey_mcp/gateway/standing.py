@@ -38,9 +38,6 @@ CHANGES: Final = {
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a broken lane is attended again: doubled each time, each pause jittered down to half."""
 
-LOOK_AFTER: Final = 1.0
-"""Seconds between two looks at whether a legacy link still lives."""
-
 READY_WITHIN: Final = 2.0
 """Seconds an acknowledgement waits for upstreams to be listened to; a slow one must not delay the others."""
 
@@ -149,8 +146,7 @@ async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Ans
     uris = (wanted or {}).get("resourceSubscriptions", [])
     async with link.attend(heard, asked), _subscribed_to(lane, link, uris):
         await attended(link)
-        while link.alive:  # noqa: ASYNC110 - a link's end has no event of its own
-            await anyio.sleep(LOOK_AFTER)
+        await link.ended()
 
 
 @asynccontextmanager
@@ -272,6 +268,20 @@ async def listen(ident: RequestId, able: Wanted, sources: Sequence[Source], repl
         await tagged.notify({"method": ACKNOWLEDGED, "params": {"notifications": able}})
         held.released.set()
         await anyio.sleep_forever()
+
+
+async def goodbye(ident: RequestId, wanted: Wanted, reply: Answers) -> Json:
+    """The graceful end of a listen stream whose house changed: what was listened for has changed, listen anew (L2)."""
+    for member, change in CHANGES.items():
+        if wanted.get(member) is True:
+            await Tagged(reply, ident).notify({"method": change})
+    return {"result": {"resultType": "complete", "_meta": {SUBSCRIPTION_ID_META_KEY: ident}}}
+
+
+async def tell_all_changed(answers: Answers) -> None:
+    """Tell a legacy client that every list may have changed."""
+    for change in CHANGES.values():
+        await answers.notify({"method": change})
 
 
 async def stream(live: Live, sources: Sequence[Source], answers: Answers) -> None:

@@ -2,6 +2,9 @@
 
 Readers never wait. Writers take their lock when they begin (`BEGIN IMMEDIATE`), so that none fails half way because
 another one wrote first. Knows no table but the revision counter.
+
+Cancellation waits until a session is over: one that hits the driver while it works leaves a connection whose thread is
+gone and whose end nobody awaits, and the event loop would never finish closing.
 """
 
 from collections.abc import AsyncIterator
@@ -50,13 +53,15 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; sessions still open fail."""
-        await self._engine.dispose()
+        with anyio.CancelScope(shield=True):
+            await self._engine.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one moment of the database and changes nothing."""
-        async with AsyncSession(self._engine, expire_on_commit=False) as session:
-            yield session
+        with anyio.CancelScope(shield=True):
+            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+                yield session
 
     @asynccontextmanager
     async def write(self, *, announce: bool = True) -> AsyncIterator[AsyncSession]:
@@ -65,14 +70,12 @@ class Database:
         `announce` counts the revision up, so that every gateway on this database reads what it serves again; what
         no gateway serves from (records, times of last use) is written without.
         """
-        async with (
-            self._one_writer,
-            AsyncSession(self._writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
-            if announce:
-                await session.execute(update(RevisionRow).values(number=RevisionRow.number + 1))
+        async with self._one_writer:
+            with anyio.CancelScope(shield=True):
+                async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                    yield session
+                    if announce:
+                        await session.execute(update(RevisionRow).values(number=RevisionRow.number + 1))
         if announce:
             self._written.set()
             self._written = anyio.Event()

@@ -22,6 +22,7 @@ class Flights:
         self._scopes: set[asyncio.Timeout] = set()
         self.grounded = ""
         """Why nothing flies any more; empty while the link lives."""
+        self.over = asyncio.Event()
 
     @property
     def busy(self) -> int:
@@ -54,6 +55,7 @@ class Flights:
         if self.grounded:
             return
         self.grounded = reason
+        self.over.set()
         now = asyncio.get_running_loop().time()
         for scope in self._scopes:
             if not scope.expired():

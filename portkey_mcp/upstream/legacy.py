@@ -77,6 +77,10 @@ class LegacyHttpLink:
         """False once closed, or once a lost session could not be opened anew."""
         return not self._flights.grounded
 
+    async def ended(self) -> None:
+        """See `Link.ended`."""
+        await self._flights.over.wait()
+
     @property
     def busy(self) -> int:
         """How many requests are under way."""

@@ -71,6 +71,10 @@ class Link(Protocol):
         """False once the session or process is gone for good; the pool then opens another."""
         ...
 
+    async def ended(self) -> None:
+        """Return once `alive` is False."""
+        ...
+
     async def close(self) -> None:
         """End the session (HTTP DELETE, process stopped) and fail what is in flight with UpstreamDown."""
         ...

@@ -57,6 +57,10 @@ class ModernHttpLink:
         """False once closed, or once the server refused the version it spoke before."""
         return not self._flights.grounded
 
+    async def ended(self) -> None:
+        """See `Link.ended`."""
+        await self._flights.over.wait()
+
     @property
     def busy(self) -> int:
         """How many requests are under way."""

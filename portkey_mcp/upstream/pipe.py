@@ -93,6 +93,7 @@ class Pipe:
         self._background = Answering(spawn, wire.send)
         self._arrival = asyncio.Event()
         self._ended = ""
+        self.over = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self.patience = ANSWER_PATIENCE
 
@@ -206,6 +207,7 @@ class Pipe:
         if self._ended:
             return
         self._ended = reason
+        self.over.set()
         self._background.stop()
         for flight in self._flights.values():
             flight.waiting.put_nowait(None)

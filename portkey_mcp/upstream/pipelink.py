@@ -28,6 +28,10 @@ class PipeLink:
         """False once the process or the stream has ended."""
         return self._pipe.alive
 
+    async def ended(self) -> None:
+        """See `Link.ended`."""
+        await self._pipe.over.wait()
+
     @property
     def busy(self) -> int:
         """How many requests are under way, of all principals."""

@@ -149,6 +149,9 @@ class MemoryLink(Stirring):
         """Ask whoever attends last, outside any call (legacy)."""
         return await self._attendants[-1][1](message)
 
+    async def ended(self) -> None:
+        await self.until(lambda: not self.alive)
+
     async def close(self) -> None:
         self.alive = False
         self.stir()

@@ -6,13 +6,14 @@ import anyio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from portkey_mcp.errors import Refusal
+from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway import exchange as exchange_module
 from portkey_mcp.gateway.answer import http_status
+from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.exchange import Exchange, TooLarge
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
-from portkey_mcp.model import Principal
+from portkey_mcp.model import Principal, Visit
 from portkey_mcp.wire import Json, dumps
 from tests.gateway.asgi import Browser, Exchanged, legacy, modern
 from tests.gateway.house import ADA, BOB, FORM, House, house
@@ -28,14 +29,21 @@ INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": FORM, "clientInfo
 class Served:
     """One endpoint over HTTP; the path says who comes: /ada or /bob."""
 
-    def __init__(self, place: House, exchange: Exchange) -> None:
-        self.place, self._exchange = place, exchange
+    def __init__(self, place: House, exchange: Exchange, changes: Changes) -> None:
+        self.place, self._exchange, self.changes = place, exchange, changes
         self.browser = Browser(self)
+        self.turned_away = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal: Principal = BOB if scope["path"] == "/bob" else ADA
+
+        async def admit() -> Visit:
+            if self.turned_away:
+                raise Unauthenticated("no more")
+            return self.place.visit(principal=principal)
+
         try:
-            await self._exchange.serve(self.place.visit(principal=principal), scope, receive, send)
+            await self._exchange.serve(await admit(), admit, scope, receive, send)
         except Refusal as refusal:
             status = 413 if isinstance(refusal, TooLarge) else http_status(refusal)
             ident = refusal.id if isinstance(refusal, BadMessage) else None
@@ -52,7 +60,8 @@ class Served:
 @asynccontextmanager
 async def serving(link: MemoryLink, max_body: int = 10_000) -> AsyncIterator[Served]:
     async with house(link) as place:
-        yield Served(place, Exchange(place.corridor, place.sessions, max_body=max_body))
+        changes = Changes()
+        yield Served(place, Exchange(place.corridor, place.sessions, changes, max_body=max_body), changes)
 
 
 class Waiting(MemoryLink):
@@ -349,3 +358,27 @@ async def test_a_client_that_leaves_its_standing_stream_is_attended_no_more() ->
         async with served.browser.open("/ada", method="GET", mcp_session_id=token):
             await link.until(lambda: link.listeners == 1)
         assert link.listeners == 0
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_standing_stream_tells_and_ends_when_its_visitor_may_not_enter_any_more(era: Any) -> None:
+    async with serving(MemoryLink(era=era)) as served:
+        if era == "legacy":
+            request = served.browser.open("/ada", method="GET", mcp_session_id=await served.initialize())
+        else:
+            message, headers = modern("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, 7)
+            request = served.browser.open("/ada", dumps(message), **headers)
+        async with request as standing:
+            await standing.until(lambda: standing.messages)
+            if era == "modern":
+                await standing.until(lambda: standing.events)
+            served.changes.tell()
+            await anyio.wait_all_tasks_blocked()
+            assert not standing.ended, "nothing changed for this visitor"
+
+            served.turned_away = True
+            served.changes.tell()
+            await standing.until(lambda: standing.ended)
+            assert "notifications/tools/list_changed" in [event.get("method") for event in standing.events]
+            if era == "modern":
+                assert standing.events[-1]["result"]["resultType"] == "complete"

@@ -25,7 +25,6 @@ ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(standing, "LOOK_AFTER", 0.01)
 
 
 def upstream(era: Any = "legacy", name: str = "alpha", **more: Any) -> MemoryLink:

@@ -125,3 +125,25 @@ async def test_a_write_wakes_whoever_waits_already(database: Database) -> None:
             await second.wait()
             tasks.cancel_scope.cancel()
     assert seen == [0, 1]
+
+
+async def test_cancellation_waits_for_the_session_and_leaves_nothing_that_hangs(database: Database) -> None:
+    for _ in range(200):
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            async with database.write() as session:
+                session.add(workspace("never"))
+        with anyio.CancelScope() as scope:
+            async with database.read() as session:
+                scope.cancel()
+                assert list(await session.scalars(select(WorkspaceRow.slug))) == []
+    assert await slugs(database) == []
+
+
+async def test_what_began_to_be_written_is_written_though_cancelled(database: Database) -> None:
+    with anyio.CancelScope() as scope:
+        async with database.write() as session:
+            scope.cancel()
+            session.add(workspace("one"))
+    assert await slugs(database) == ["one"]
+    assert await database.revision() == 1

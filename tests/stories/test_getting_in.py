@@ -120,7 +120,7 @@ async def test_a_key_opens_its_workspace(running: Gateway, http: httpx2.AsyncCli
     [
         ({}, NO_KEY),
         ({"authorization": ""}, NO_KEY),
-        ({"authorization": "Bearer "}, NO_KEY),
+        ({"authorization": "Bearer"}, NO_KEY),
         ({"authorization": f"Basic {ADA}"}, NO_KEY),
         ({"authorization": ADA}, NO_KEY),
         ({"authorization": "Bearer something else"}, NOT_VALID),

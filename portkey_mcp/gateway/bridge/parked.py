@@ -28,7 +28,7 @@ TIME_TO_LIVE: Final = 600.0
 """Seconds a parked call waits for its retry: a person reads, thinks, and types."""
 
 MOST_PER_PRINCIPAL: Final = 32
-"""Parked calls one principal may hold; each holds an open upstream call."""
+"""Parked calls one principal may hold; each holds an open upstream call. One more, and the oldest is let go."""
 
 GATHER: Final = 0.03
 """Seconds to wait for further questions once one came, so that those asked at once are answered in one round."""
@@ -135,7 +135,6 @@ class Parking:
         """Run a call that may ask. Returns its result, or an InputRequiredResult when it is parked.
 
         Raises:
-            InvalidRequest: it must be parked, and this principal has too many parked calls.
             PortkeyError: whatever the call itself raised.
         """
         parked = Parked(secrets.token_urlsafe(18), principal, digest)
@@ -198,16 +197,20 @@ class Parking:
                 raise parked.outcome
             assert parked.outcome is not None
             return parked.outcome
-        waiting = sum(1 for one in self._parked.values() if one.principal == parked.principal and not one.attended)
-        if waiting > MOST_PER_PRINCIPAL:
-            parked.scope.cancel()
-            raise InvalidRequest(
-                INTERNAL_ERROR, f"{MOST_PER_PRINCIPAL} of your calls wait for answers; answer or abandon one first"
-            )
+        self._make_room(parked)
         parked.scope.deadline = anyio.current_time() + TIME_TO_LIVE
         state = self._keyring.seal(dumps([parked.handle, parked.principal, parked.digest]), SEAL)
         requests = {key: asked.message for key, asked in parked.questions.items()}
         return {"resultType": "input_required", "inputRequests": requests, "requestState": state}
+
+    def _make_room(self, parked: Parked) -> None:
+        """Let the principal's oldest parked call go when there are too many: one abandoned question must not lock out.
+
+        Its upstream call is cancelled, and a late answer to it is told that it has expired.
+        """
+        waiting = [one for one in self._parked.values() if one.principal == parked.principal and not one.attended]
+        if len(waiting) > MOST_PER_PRINCIPAL:
+            min(waiting, key=lambda one: one.scope.deadline).scope.cancel()
 
 
 def digest_of(path: str, method: str, params: Json | None) -> str:

@@ -253,19 +253,20 @@ async def test_a_client_that_leaves_after_its_retry_cancels_the_call_too() -> No
         await upstream.until(lambda: upstream.cancelled)
 
 
-async def test_a_principal_may_park_so_many_calls_and_others_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_parked_call_too_many_lets_the_principals_oldest_go_and_nobody_elses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(parked_module, "MOST_PER_PRINCIPAL", 2)
     async with parking() as place:
-        one_too_many = Upstream([QUESTION])
-        states = [(await place.begin("ada", "d", Upstream([QUESTION]).run, Client()))["requestState"] for _ in "ab"]
-        with pytest.raises(InvalidRequest, match="wait for answers"):
-            await place.begin("ada", "d", one_too_many.run, Client())
-        await one_too_many.until(lambda: one_too_many.cancelled)
+        oldest, *others = Upstream([QUESTION]), Upstream([QUESTION]), Upstream([QUESTION])
+        bobs = (await place.begin("bob", "d", Upstream([QUESTION]).run, Client()))["requestState"]
+        states = [(await place.begin("ada", "d", one.run, Client()))["requestState"] for one in (oldest, *others)]
+        await oldest.until(lambda: oldest.cancelled)
 
-        await place.begin("bob", "d", Upstream([QUESTION]).run, Client())
-        assert await place.begin("ada", "d", Upstream().run, Client()) == {"answers": []}
-        await place.resume("ada", "d", states[0], {"input-1": 1}, Client())
-        assert "requestState" in await place.begin("ada", "d", Upstream([QUESTION]).run, Client())
+        with pytest.raises(InvalidRequest, match="expired"):
+            await place.resume("ada", "d", states[0], {"input-1": 1}, Client())
+        for owner, state in (("ada", states[1]), ("ada", states[2]), ("bob", bobs)):
+            assert await place.resume(owner, "d", state, {"input-1": 1}, Client()) == {"answers": [{"result": 1}]}
 
 
 async def test_calls_that_only_run_do_not_count_as_parked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,35 @@
+"""News that what is registered, or who may enter, is no longer what it was."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from portkey_mcp.errors import Refusal
+from portkey_mcp.model import Visit
+
+Again = Callable[[], Awaitable[Visit]]
+"""Admits the same request once more, as things are now; raises a Refusal when it would be turned away."""
+
+
+class Changes:
+    """Wakes whoever serves for longer than one answer. One per process."""
+
+    def __init__(self) -> None:
+        self._told = anyio.Event()
+
+    def tell(self) -> None:
+        """Say that something changed."""
+        self._told.set()
+        self._told = anyio.Event()
+
+    async def outdated(self, visit: Visit, again: Again) -> None:
+        """Return once this visit is not what admission would grant any more: another workspace, role, or none."""
+        told = self._told
+        while True:
+            await told.wait()
+            told = self._told
+            try:
+                if await again() != visit:
+                    return
+            except Refusal:
+                return

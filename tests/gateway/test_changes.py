@@ -1,0 +1,42 @@
+from typing import Any
+
+import anyio
+import pytest
+
+from portkey_mcp.errors import NotFound
+from portkey_mcp.gateway.changes import Changes
+from portkey_mcp.model import Endpoint, Principal, Visit, Workspace
+
+pytestmark = pytest.mark.anyio
+
+BEFORE = Visit(Principal("ada", "Ada", "person"), Endpoint("hub", Workspace("team", "Team", {}, {})))
+AFTER = Visit(BEFORE.principal, Endpoint("hub", Workspace("team", "Another name", {}, {})))
+
+
+@pytest.mark.parametrize("now", [AFTER, NotFound("gone")])
+async def test_a_visit_is_outdated_once_admission_would_not_grant_it_as_it_was(now: Any) -> None:
+    changes = Changes()
+    granted: list[Any] = [BEFORE, now]
+    done = anyio.Event()
+
+    async def again() -> Visit:
+        found = granted.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, Visit)
+        return found
+
+    async def wait() -> None:
+        await changes.outdated(BEFORE, again)
+        done.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        changes.tell()
+        await anyio.wait_all_tasks_blocked()
+        assert not done.is_set(), "the same visit is granted still"
+
+        changes.tell()
+        with anyio.fail_after(5):
+            await done.wait()
