@@ -95,5 +95,5 @@ class Corridor:
 
     async def notify(self, call: Call) -> None:
         """Pass on a client's notification; what cannot be delivered is lost, as notifications are."""
-        with anyio.move_on_after(NOTIFIED_WITHIN), suppress(PortkeyError):
+        with anyio.move_on_after(min(NOTIFIED_WITHIN, self._means.timeout)), suppress(PortkeyError):
             await self.at(call).notify(call.method, call.params)

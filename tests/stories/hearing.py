@@ -74,12 +74,17 @@ async def hears_of_tools(client: Client, heard: Heard, grow: str) -> AsyncIterat
         yield
         return
 
-    async with client.listen(tools_list_changed=True) as subscription, anyio.create_task_group() as tasks:
+    ready = anyio.Event()
 
-        async def follow() -> None:
-            async for event in subscription:
-                heard.note(TOOLS, {"event": type(event).__name__})
+    async def follow() -> None:
+        while True:  # a stream that ends gracefully asks its client to listen anew
+            async with client.listen(tools_list_changed=True) as subscription:
+                ready.set()
+                async for event in subscription:
+                    heard.note(TOOLS, {"event": type(event).__name__})
 
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(follow)
+        await ready.wait()
         yield
         tasks.cancel_scope.cancel()

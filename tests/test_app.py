@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from portkey_mcp.app import build
+from portkey_mcp.errors import Mistake
+from portkey_mcp.settings import load
+from tests.stories.gateway import gateway
+
+pytestmark = pytest.mark.anyio
+
+DOCUMENT = "version: 1\ngateway: {auth: none}\nworkspaces: {team: {servers: {}}}\n"
+
+
+async def test_nothing_is_opened_and_nobody_served_before_the_lifespan_begins(tmp_path: Path) -> None:
+    app = build(load(data=tmp_path / "data"))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as http:
+        assert (await http.get("/healthz")).status_code == 200
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()) == (503, {"status": "starting"})
+        assert (await http.post("/team/mcp", json={})).status_code == 404
+    assert not (tmp_path / "data").exists()
+
+
+async def test_a_running_gateway_is_ready_and_answers_unknown_paths_in_json(tmp_path: Path) -> None:
+    async with gateway(DOCUMENT, tmp_path) as running, httpx2.AsyncClient(base_url=running.url) as http:
+        assert (await http.get("/readyz")).json() == {"status": "ok"}
+        for path in ("/", "/docs", "/.well-known/oauth-protected-resource", "/.well-known/openid-configuration/mcp"):
+            answered = await http.get(path)
+            assert (answered.status_code, answered.headers["content-type"]) == (404, "application/json"), path
+
+
+async def test_a_wrong_file_keeps_the_gateway_from_starting_and_says_where(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"portkey.yaml:2:\d+: .*gatewy"):
+        async with gateway("version: 1\ngatewy: {}\n", tmp_path):
+            pytest.fail("it started")
+
+
+async def test_a_file_that_lets_everybody_in_is_refused_off_loopback(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="loopback"):
+        async with gateway(DOCUMENT, tmp_path, host="0.0.0.0"):
+            pytest.fail("it started")
+
+
+async def test_a_hub_greets_and_lists_without_any_server(tmp_path: Path) -> None:
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    async with gateway(DOCUMENT, tmp_path) as running, httpx2.AsyncClient() as http:
+        answered = await http.post(running.at("team"), json=ask)
+        assert answered.json() == {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}
+        assert (await http.post(running.at(), json=ask)).json()["result"] == {"tools": []}, (
+            "the root hub, for one workspace"
+        )
