@@ -47,7 +47,7 @@ def outcome_of(error: Exception, method: str, era: Era) -> Json:
         return _down(error, method, era)
     if isinstance(error, Mistake):
         return _down(UpstreamDown("", f"its registration is not usable: {error.what}"), method, era)
-    log.error("a %s call failed unexpectedly", method, exc_info=error)
+    log.error("a %s call failed unexpectedly", method[:64], exc_info=error)
     return {"error": rpc_error(INTERNAL_ERROR, "Internal error of the gateway; its log says more")}
 
 

@@ -119,7 +119,8 @@ class ProcessWire:
         try:
             message: Any = wire.loads(line)
         except wire.MalformedJson as error:
-            log.warning("%s wrote a line to stdout that is not a message (%s): %.80r", self._server.key, error, line)
+            # Not the line itself: it may be a result, and those do not belong in a log.
+            log.warning("%s wrote %d bytes to stdout that are no message: %s", self._server.key, len(line), error)
             return
         for one in message if isinstance(message, list) else [message]:
             if isinstance(one, dict):

@@ -70,7 +70,7 @@ async def test_chatter_on_stdout_does_no_harm_and_stderr_reaches_the_log(caplog:
 
     said = [record for record in caplog.records if record.name == "portkey_mcp.upstream.child"]
     assert [record.getMessage() for record in said] == ["a word for the log"]
-    assert "not a message" in caplog.text
+    assert "no message" in caplog.text
 
 
 async def test_closing_ends_the_process_even_one_that_will_not_leave() -> None:
