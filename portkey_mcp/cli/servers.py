@@ -14,6 +14,7 @@ from portkey_mcp.cli.stores import opened
 from portkey_mcp.cli.trying import describe, list_tools
 from portkey_mcp.errors import Mistake
 from portkey_mcp.model import McpServer
+from portkey_mcp.registry.literals import hide
 from portkey_mcp.settings import Settings
 
 app = typer.Typer(help="The MCP servers of a workspace.", no_args_is_help=True)
@@ -92,7 +93,8 @@ def add(
         title=title,
     )
     settings = load(config, data)
-    anyio.run(_add, settings, server)
+    for note in anyio.run(_add, settings, server):
+        typer.echo(note)
     typer.echo(f"Server {name!r} is at {settings.base_url}/{server.key}/mcp; `portkey-mcp servers test` tries it.")
 
 
@@ -103,9 +105,12 @@ def _pairs(given: list[str] | None, separator: str, form: str) -> dict[str, str]
     return {name.strip(): value.strip() if separator == ":" else value for name, _, value in pairs}
 
 
-async def _add(settings: Settings, server: McpServer) -> None:
+async def _add(settings: Settings, server: McpServer) -> list[str]:
+    """Register the server; secrets written out in it are sealed, and what was moved is said, a sentence each."""
+    hidden = hide(server)
     async with opened(settings) as stores:
-        await stores.registry.add_server(server)
+        await stores.registry.add_server(hidden.server, secrets=hidden.secrets)
+    return hidden.notes
 
 
 @app.command()

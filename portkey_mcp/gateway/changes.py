@@ -22,14 +22,17 @@ class Changes:
         self._told.set()
         self._told = anyio.Event()
 
-    async def outdated(self, visit: Visit, again: Again) -> None:
-        """Return once this visit is not what admission would grant any more: another workspace, role, or none."""
-        told = self._told
+    async def outdated(self, visit: Visit, again: Again) -> Visit | None:
+        """Return once this visit is not what admission would grant any more: another workspace, role, or none.
+
+        Gives what it grants now, None where it refuses.
+        """
         while True:
-            await told.wait()
             told = self._told
             try:
-                if await again() != visit:
-                    return
+                now = await again()
             except Refusal:
-                return
+                return None
+            if now != visit:
+                return now
+            await told.wait()

@@ -227,7 +227,8 @@ class Exchange:
     async def _get(self, visit: Visit, again: Again, session: Session, receive: Receive, send: Send) -> None:
         """Serve the standing stream of a legacy session; a newer one of the same session takes its place.
 
-        It ends when the visit is outdated: clients open it again, and are admitted anew.
+        It ends when the visit is outdated: clients open it again, and are admitted anew. What changed before they
+        did is told first.
         """
         live = self._sessions.live(session)
         if live.stream is not None:
@@ -240,8 +241,11 @@ class Exchange:
             async with anyio.create_task_group() as group:
                 group.start_soon(_watch, receive, reply, scope.cancel)
                 await reply.commit()
+                if live.visit not in (None, visit):
+                    await tell_all_changed(reply)
+                live.visit = visit
                 group.start_soon(stream, live, self._corridor.at(call).sources(), reply)
-                await self._changes.outdated(visit, again)
+                live.visit = await self._changes.outdated(visit, again)
                 await tell_all_changed(reply)
                 scope.cancel()
         if live.stream is scope:

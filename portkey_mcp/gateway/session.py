@@ -57,6 +57,8 @@ class Live:
     changed: anyio.Event = field(default_factory=anyio.Event)
     """Set, and replaced, when `subscriptions` changes."""
     stream: anyio.CancelScope | None = None
+    visit: Visit | None = None
+    """What admission granted when the client was last told how things are on its stream."""
 
     def subscribe(self, server: str, uri: str, wanted: bool) -> None:
         """Add or remove one resource subscription and wake whoever serves the standing stream."""

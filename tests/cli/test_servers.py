@@ -42,6 +42,16 @@ def test_a_server_behind_a_url_is_added_and_listed_with_its_own_url(data: Path) 
     ]
 
 
+def test_a_key_that_is_written_out_is_sealed_and_said_to_be(data: Path) -> None:
+    key = "sk-live-0123456789abcdef"
+    added = servers(data, "add", "search", "--url", "https://api.example.com/mcp", "--header", f"X-Api-Key: {key}")
+
+    assert added.code == 0
+    assert "moved to the sealed store" in added.out
+    assert key not in added.out
+    assert not [path for path in data.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+
+
 def test_a_command_stands_after_two_dashes(data: Path) -> None:
     assert (
         servers(data, "add", "files", "--env", "A=b=c", "--shared", "--", "npx", "-y", "some-server", "/srv").code == 0

@@ -13,10 +13,18 @@ BEFORE = Visit(Principal("ada", "Ada", "person"), Endpoint("hub", Workspace("tea
 AFTER = Visit(BEFORE.principal, Endpoint("hub", Workspace("team", "Another name", {}, {})))
 
 
+async def test_a_change_from_before_anybody_asked_is_noticed_too() -> None:
+    async def again() -> Visit:
+        return AFTER
+
+    with anyio.fail_after(5):
+        assert await Changes().outdated(BEFORE, again) == AFTER
+
+
 @pytest.mark.parametrize("now", [AFTER, NotFound("gone")])
 async def test_a_visit_is_outdated_once_admission_would_not_grant_it_as_it_was(now: Any) -> None:
     changes = Changes()
-    granted: list[Any] = [BEFORE, now]
+    granted: list[Any] = [BEFORE, BEFORE, now]
     done = anyio.Event()
 
     async def again() -> Visit:

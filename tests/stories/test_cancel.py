@@ -107,8 +107,8 @@ async def test_a_cancellation_names_calls_of_its_own_session_only(house: RawHous
     async with anyio.create_task_group() as group:
         group.start_soon(mine.fly, 1)
         await upstream.until(lambda: len(upstream.held) == 1)
-        for requestid in ("id 1", "id 2", 1, None, ["id 1"], {"id": 1}, True):
-            assert (await other.notify("notifications/cancelled", {"requestId": requestid})).status == 202
+        for ident in ("id 1", "id 2", 1, None, ["id 1"], {"id": 1}, True):
+            assert (await other.notify("notifications/cancelled", {"requestId": ident})).status == 202
         for params in (None, {}, {"requestId": 1}, {"requestId": "ID 1"}):
             assert (await mine.client.notify("notifications/cancelled", params)).status == 202
         await other.call("tools/list")
@@ -127,7 +127,7 @@ async def test_exactly_the_cancelled_call_stops_in_a_process(house: RawHouse, se
         """What the child says once so many names are in one of its lists."""
         with anyio.fail_after(PATIENCE):
             while True:
-                result = (await flights.client.call(TOLD)).answer["result"]
+                result: Json = (await flights.client.call(TOLD)).answer["result"]
                 if len(result[member]) >= many:
                     return result
 

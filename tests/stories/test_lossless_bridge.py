@@ -57,13 +57,14 @@ async def result_of(house: RawHouse, era: str, server: str, result: Json) -> Jso
     client = await house.through(server, era)
     answer = (await client.call("tools/call", {"name": "x", "say": {"result": result}})).answer
     assert canonical(answer["result"]) == canonical(expected(era, result))
-    return answer["result"]
+    return dict(answer["result"])
 
 
 @pytest.mark.parametrize(("era", "server"), CROSSINGS)
 async def test_unknown_members_of_a_result_survive(house: RawHouse, era: str, server: str) -> None:
     full = {"content": CONTENT, "structuredContent": ODD, "isError": None, "x": ODD, "": None, "_meta": ODD}
-    for result in (full, {"content": []}, {"x": None}):
+    results: list[Json] = [full, {"content": []}, {"x": None}]
+    for result in results:
         await result_of(house, era, server, result)
 
 

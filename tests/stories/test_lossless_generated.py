@@ -43,7 +43,7 @@ ERROR = st.builds(lambda outcome: {"error": outcome}, OBJECT | st.fixed_dictiona
 OUTCOME = RESULT | ERROR
 
 generated = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
@@ -60,8 +60,8 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pairs]:
 
 def params_of(params: Json, meta: Json, token: str | int | None, say: Json) -> Json:
     """The params of a request that says how to be answered; progress needs a token."""
-    token = {"progressToken": "t" if token is None else token} if token is not None or say["first"] else {}
-    return {**params, "_meta": {**meta, **token}, "say": say}
+    wanted = {"progressToken": "t" if token is None else token} if token is not None or say["first"] else {}
+    return {**params, "_meta": {**meta, **wanted}, "say": say}
 
 
 def without_hop(message: Json) -> Json:
