@@ -130,7 +130,8 @@ class Introduction:
     """How a visitor is introduced upstream. Links are shared between visitors with an equal `party`.
 
     `party` is the legacy session's id, or a digest of principal and capabilities where there is no session.
-    `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks.
+    `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks. `besides` is
+    whatever else its `initialize` said, as long as that is at hand.
     """
 
     party: str
@@ -138,3 +139,4 @@ class Introduction:
     capabilities: Json = field(hash=False, compare=False, default_factory=dict)
     client_info: Json = field(hash=False, compare=False, default_factory=dict)
     version: str = ""
+    besides: Json = field(hash=False, compare=False, default_factory=dict)

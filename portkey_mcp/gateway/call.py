@@ -49,6 +49,7 @@ class Call:
             capabilities=self.capabilities,
             client_info=self.client_info,
             version=self.version if self.era == "legacy" else "",
+            besides=(self.params or {}) if self.era == "legacy" and self.method == "initialize" else {},
         )
 
     def about(self, method: str, params: Json | None) -> "Call":

@@ -65,6 +65,7 @@ def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None
     elif not version or version in MODERN_PROTOCOL_VERSIONS:
         version = LATEST_HANDSHAKE_VERSION
     return {
+        **visitor.besides,
         "protocolVersion": version,
         "capabilities": visitor.capabilities if capabilities is None else capabilities,
         "clientInfo": visitor.client_info or OUR_INFO,

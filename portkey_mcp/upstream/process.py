@@ -1,6 +1,7 @@
 """A stdio server as a message wire: a child process behind its tether, one JSON message a line."""
 
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ from mcp.client.stdio import get_default_environment
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import McpServer
+from portkey_mcp.upstream.messages import INTERNAL_ERROR
 from portkey_mcp.upstream.sse import MAX_EVENT
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
@@ -121,6 +123,9 @@ class ProcessWire:
         except wire.MalformedJson as error:
             # Not the line itself: it may be a result, and those do not belong in a log.
             log.warning("%s wrote %d bytes to stdout that are no message: %s", self._server.key, len(line), error)
+            if (ident := _answered(line)) is not None:
+                failed = {"code": INTERNAL_ERROR, "message": f"The server's answer cannot be read: {error}"}
+                self._waiting.append({"jsonrpc": "2.0", "id": ident, "error": failed})
             return
         for one in message if isinstance(message, list) else [message]:
             if isinstance(one, dict):
@@ -171,6 +176,18 @@ class ProcessWire:
             for one in ended:
                 channel.info("%s", one[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
             line = bytearray(rest[:MAX_LOG_LINE])
+
+
+def _answered(line: bytes) -> Any:
+    """The id of the request that an unreadable line was meant to answer; None when it was meant for none.
+
+    Read without the strictness of `wire`, so that the one who waits is told instead of waiting for ever.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return message.get("id") if isinstance(message, dict) and "method" not in message else None
 
 
 def _command(resolved: McpServer, environment: dict[str, str]) -> list[str]:

@@ -63,6 +63,13 @@ def chatter(params: dict[str, object]) -> object:
     return {}
 
 
+def twice(params: dict[str, object]) -> object:
+    with lock:
+        os.write(1, b'{"jsonrpc":"2.0","id":%d,"result":{"a":1,"a":2}}\n' % params["number"])  # type: ignore[str-bytes-safe]
+    threading.Event().wait(60)
+    return {}
+
+
 def hang(params: dict[str, object]) -> object:
     send({"method": "notifications/message", "params": {"started": params.get("number")}})
     threading.Event().wait(60)
@@ -85,6 +92,7 @@ METHODS = {
     "test/echo": lambda params: {"got": params, "big": 2**70, "null": None, "float": 1.0},
     "test/burst": burst,
     "test/error": vendor_error,
+    "test/twice": twice,
     "test/die": die,
     "test/chatter": chatter,
     "test/hang": hang,

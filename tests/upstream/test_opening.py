@@ -42,6 +42,15 @@ async def test_who_does_not_say_who_it_is_is_introduced_as_the_gateway() -> None
     assert introduced["capabilities"] == {}
 
 
+async def test_whatever_else_the_visitor_said_is_said_too_but_not_instead() -> None:
+    said = {"protocolVersion": "1999-01-01", "capabilities": {"x": 1}, "vendor": None, "_meta": {"k": 2**70}}
+    introduced = greeting(http("http://x/"), Introduction("p", "ada", version="2025-06-18", besides=said))
+
+    assert introduced["protocolVersion"] == "2025-06-18"
+    assert introduced["capabilities"] == {}
+    assert (introduced["vendor"], introduced["_meta"]) == (None, {"k": 2**70})
+
+
 async def test_a_pinned_legacy_server_is_never_probed() -> None:
     async with serving(legacy(echo)) as upstream, pool() as links:
         link = await links.link(http(upstream.url, protocol="2025-03-26"), ADA)

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.errors import UpstreamDown, UpstreamError
 from portkey_mcp.upstream.process import ProcessWire
 from portkey_mcp.upstream.tasks import Tasks
 from tests.upstream.children import is_running, stdio
@@ -71,6 +71,15 @@ async def test_chatter_on_stdout_does_no_harm_and_stderr_reaches_the_log(caplog:
     said = [record for record in caplog.records if record.name == "portkey_mcp.upstream.child"]
     assert [record.getMessage() for record in said] == ["a word for the log"]
     assert "no message" in caplog.text
+
+
+async def test_an_answer_that_cannot_be_read_fails_its_call_at_once() -> None:
+    async with pool() as links:
+        link = await links.link(stdio(), ADA)
+        # The probe, the handshake and these have used up the first ids.
+        sent = [await Heard().ask(link, "ping") for _ in range(3)]
+        with anyio.fail_after(10), pytest.raises(UpstreamError, match="duplicate member name 'a'"):
+            await Heard().ask(link, "test/twice", {"number": len(sent) + 3})
 
 
 async def test_closing_ends_the_process_even_one_that_will_not_leave() -> None:
