@@ -135,11 +135,11 @@ class RawClient:
         message: Json = {"jsonrpc": "2.0", "method": method}
         return await self.post(message if params is None else {**message, "params": params})
 
-    async def hello(self, capabilities: Json | None = None) -> Json:
+    async def hello(self, capabilities: Json | None = None, besides: Json | None = None) -> Json:
         """Shake hands or discover, as the era has it; returns the answer."""
         if self.era == "modern":
             return (await self.call("server/discover")).answer
-        params = {"protocolVersion": LEGACY, "capabilities": capabilities or {}, "clientInfo": INFO}
+        params = {"protocolVersion": LEGACY, "capabilities": capabilities or {}, "clientInfo": INFO, **(besides or {})}
         heard = await self.call("initialize", params)
         self.session = heard.headers.get("mcp-session-id", "")
         await self.notify("notifications/initialized")

@@ -29,10 +29,12 @@ class RawHouse:
     modern: RawUpstream
     http: httpx2.AsyncClient
 
-    async def through(self, server: str, era: str, capabilities: Json | None = None) -> RawClient:
+    async def through(
+        self, server: str, era: str, capabilities: Json | None = None, besides: Json | None = None
+    ) -> RawClient:
         """A client of the gateway that has said hello."""
         client = RawClient(self.http, self.gateway.at("team", server), era)
-        await client.hello(capabilities)
+        await client.hello(capabilities, besides)
         return client
 
     async def direct(self, server: str, capabilities: Json | None = None) -> RawClient:

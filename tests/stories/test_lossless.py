@@ -182,9 +182,10 @@ async def test_a_child_receives_what_the_client_sent(two: Pairs) -> None:
 
 async def test_a_legacy_upstream_is_told_who_the_client_is(two: Pairs) -> None:
     capabilities = {"roots": {"listChanged": None, "x": LARGE}, "vendor": ODD, "sampling": {}}
-    await two.house.through("legacy", "legacy", capabilities)
+    besides = {"vendor": ODD, "_meta": {"com.example/x": LARGE}}
+    await two.house.through("legacy", "legacy", capabilities, besides)
     greeting = two.house.legacy.requests("initialize")[-1]["params"]
-    expected = {"protocolVersion": LEGACY, "capabilities": capabilities, "clientInfo": INFO}
+    expected = {"protocolVersion": LEGACY, "capabilities": capabilities, "clientInfo": INFO, **besides}
     assert canonical(greeting) == canonical(expected)
 
 
