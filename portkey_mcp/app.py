@@ -95,6 +95,7 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
                 Corridor(means, Snapshots(tasks)),
                 Sessions(keyring, settings.session_days),
                 changes,
+                tasks,
                 max_body=settings.max_body_bytes,
             )
             authenticate = _local if settings.auth == "none" else identity.authenticate

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.answer import http_status, rpc_error
-from portkey_mcp.gateway.exchange import Exchange, TooLarge
+from portkey_mcp.gateway.arrival import TooLarge
+from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
 from portkey_mcp.model import Directory, Endpoint, Principal, Visit

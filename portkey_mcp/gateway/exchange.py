@@ -1,26 +1,26 @@
 """One HTTP exchange at an MCP endpoint <-> MCP messages. Knows HTTP and sessions; knows nothing of upstreams.
 
 POST carries one message. GET opens a legacy session's standing stream, DELETE ends the session. The whole exchange
-is served in the ASGI task, with one sibling that watches for the client leaving and keeps the line alive.
+is served in the ASGI task; a sibling watches for the client leaving once a call takes its time.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
+from anyio.abc import TaskGroup
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from portkey_mcp.errors import Refusal
 from portkey_mcp.gateway.answer import rpc_error, status_of
+from portkey_mcp.gateway.arrival import Arrival, Watch
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.changes import Again, Changes
 from portkey_mcp.gateway.corridor import Corridor
-from portkey_mcp.gateway.inbound import BadMessage, InAnswer, InNotification, InRequest, RequestId, read
-from portkey_mcp.gateway.reply import KEEP_ALIVE, Questions, Reply, send_json
+from portkey_mcp.gateway.inbound import BadMessage, InAnswer, Inbound, InNotification, InRequest, RequestId, read
+from portkey_mcp.gateway.reply import Questions, Reply, send_json
 from portkey_mcp.gateway.session import Session, Sessions, new_session_id
 from portkey_mcp.gateway.single import wanted_of
 from portkey_mcp.gateway.standing import goodbye, stream, tell_all_changed
@@ -28,30 +28,21 @@ from portkey_mcp.model import Visit
 
 SESSION_HEADER: Final = "mcp-session-id"
 CONFLICTING_ACCEPT: Final = "Accept must allow application/json or text/event-stream"
-TOO_LARGE: Final = -32600
-"""JSON-RPC has no code of its own for a body over the limit; it is an invalid request."""
 
 RunningKey = tuple[str, type, RequestId]
 """Session id, and the request id with its type: 1 and "1" are two ids."""
 
 
-@dataclass
-class TooLarge(Refusal):
-    """The body is larger than the gateway takes."""
-
-    limit: int
-
-    def __str__(self) -> str:
-        return f"The body is larger than the {self.limit} bytes this gateway accepts"
-
-
 class Exchange:
-    """Serves MCP endpoints over HTTP. One per process."""
+    """Serves MCP endpoints over HTTP. One per process; `tasks` outlives every exchange."""
 
-    def __init__(self, corridor: Corridor, sessions: Sessions, changes: Changes, *, max_body: int) -> None:
+    def __init__(
+        self, corridor: Corridor, sessions: Sessions, changes: Changes, tasks: TaskGroup, *, max_body: int
+    ) -> None:
         self._corridor = corridor
         self._sessions = sessions
         self._changes = changes
+        self._tasks = tasks
         self._questions = Questions()
         self._running: dict[RunningKey, anyio.CancelScope] = {}
         self._max_body = max_body
@@ -63,11 +54,12 @@ class Exchange:
         """
         # RFC 9110 section 5.5: white space around a value is not part of it; not every HTTP parser takes it off.
         headers = Headers(raw=[(name, value.strip(b" \t")) for name, value in scope["headers"]])
+        arrival = Arrival(visit, again, headers, receive, send)
         if scope["method"] == "POST":
-            await self._post(visit, again, headers, receive, send)
+            await self._post(arrival)
             return
         token = headers.get(SESSION_HEADER)
-        if token is None or not _is_legacy(headers):
+        if token is None or headers.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS:
             await send_json(send, 405, _error("Only POST is served without a session"), [(b"allow", b"POST")])
             return
         session = self._sessions.open(token, visit)
@@ -75,60 +67,39 @@ class Exchange:
             self._sessions.end(session)
             await _empty(send, 200)
         else:
-            await self._get(visit, again, session, receive, send)
+            await self._get(arrival, session)
 
-    async def _post(self, visit: Visit, again: Again, headers: Headers, receive: Receive, send: Send) -> None:
-        body = await self._body(headers, receive)
-        accept = (headers.get("accept") or "*/*").lower()
+    async def _post(self, arrival: Arrival) -> None:
+        body = await arrival.body(self._max_body)
+        accept = (arrival.headers.get("accept") or "*/*").lower()
         may_stream = "text/event-stream" in accept or "*/*" in accept or "text/*" in accept
         if not may_stream and "application/json" not in accept and "application/*" not in accept:
-            await send_json(send, 406, _error(CONFLICTING_ACCEPT))
+            await send_json(arrival.send, 406, _error(CONFLICTING_ACCEPT))
             return
-        message = read(body, headers, headers.items())
-        session = self._session(visit, headers, message)
+        message = read(body, arrival.headers, arrival.headers.items())
+        session = self._session(arrival, message)
         if isinstance(message, InRequest):
-            await self._request(visit, again, headers, message, session, receive, send, may_stream)
+            await self._request(arrival, message, session, may_stream)
             return
         if isinstance(message, InAnswer):
             if session is not None:
                 self._questions.answer(session.id, message)
         elif message.era == "legacy" and session is not None:
-            await self._notification(visit, message, session)
-        await _empty(send, 202)
+            await self._notification(arrival.visit, message, session)
+        await _empty(arrival.send, 202)
 
-    def _session(self, visit: Visit, headers: Headers, message: object) -> Session | None:
+    def _session(self, arrival: Arrival, message: Inbound) -> Session | None:
         """The session a legacy message belongs to; modern ones have none, and `initialize` starts its own.
 
         Raises:
             NotFound: the session has ended, or never was this visitor's.
         """
-        token = headers.get(SESSION_HEADER)
-        if token is None or getattr(message, "era", "legacy") == "modern":
+        token = arrival.headers.get(SESSION_HEADER)
+        if token is None:
             return None
-        if getattr(message, "method", None) == "initialize":
+        if not isinstance(message, InAnswer) and (message.era == "modern" or message.method == "initialize"):
             return None
-        return self._sessions.open(token, visit)
-
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """Read the whole body.
-
-        Raises:
-            TooLarge: as soon as that is certain.
-        """
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_body:
-            raise TooLarge(self._max_body)
-        chunks, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return b""
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._max_body:
-                raise TooLarge(self._max_body)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+        return self._sessions.open(token, arrival.visit)
 
     async def _notification(self, visit: Visit, message: InNotification, session: Session) -> None:
         """A legacy client's notification: cancels one call, or goes upstream."""
@@ -139,31 +110,24 @@ class Exchange:
             if running is not None:
                 running.cancel()
         elif message.method != "notifications/initialized":
-            call = self._call(visit, _as_request(message, session), session, Headers())
-            await self._corridor.notify(call)
+            told = InRequest("", message.method, message.params, "legacy", session.version, {}, {})
+            await self._corridor.notify(self._call(visit, told, session, Headers()))
 
-    async def _request(
-        self,
-        visit: Visit,
-        again: Again,
-        headers: Headers,
-        message: InRequest,
-        session: Session | None,
-        receive: Receive,
-        send: Send,
-        may_stream: bool,
-    ) -> None:
+    async def _request(self, arrival: Arrival, message: InRequest, session: Session | None, may_stream: bool) -> None:
         if message.method == "subscriptions/listen" and not may_stream:
-            await send_json(send, 406, _error("subscriptions/listen answers with an event stream only"))
+            await send_json(arrival.send, 406, _error("subscriptions/listen answers with an event stream only"))
             return
         ident: str | None = None
         if message.method == "initialize" and message.era == "legacy":
             message, ident = _introduced(message), new_session_id()
             session = Session(ident, "", message.version, message.capabilities, message.client_info)
-        call = self._call(visit, message, session, headers)
+        call = self._call(arrival.visit, message, session, arrival.headers)
         asks = session.id if session is not None and ident is None else None
-        reply = Reply(send, self._questions, session=asks, may_stream=may_stream)
-        outcome = await self._run(call, again, reply, receive)
+        reply = Reply(arrival.send, self._questions, session=asks, may_stream=may_stream)
+        if call.method == "subscriptions/listen" and call.era == "modern":
+            outcome = await self._listening(call, arrival, reply)
+        else:
+            outcome = await self._answered(call, arrival, reply)
         if outcome is None:
             await reply.close()
             return
@@ -198,77 +162,73 @@ class Exchange:
             headers=headers,
         )
 
-    async def _run(self, call: Call, again: Again, reply: Reply, receive: Receive) -> dict[str, Any] | None:
-        """Answer a call while watching the client. None: it was cancelled and nobody waits for an answer."""
+    async def _answered(self, call: Call, arrival: Arrival, reply: Reply) -> dict[str, Any] | None:
+        """Answer a call while watching the client. None: it was cancelled and nobody waits for an answer.
+
+        A modern client that leaves cancels its call, a legacy one does not (2025-11-25 transports, Sending Messages).
+        """
+        key = (call.session.id, type(call.id), call.id) if call.session is not None else None
+        with anyio.CancelScope() as scope:
+            if key is not None:
+                self._running[key] = scope
+            watch = Watch(self._tasks, arrival.receive, reply, scope.cancel if call.era == "modern" else _go_on)
+            try:
+                return await self._corridor.answer(call, reply)
+            finally:
+                watch.stop()
+                if key is not None:
+                    self._running.pop(key, None)
+        return None
+
+    async def _listening(self, call: Call, arrival: Arrival, reply: Reply) -> dict[str, Any] | None:
+        """Serve a modern listen stream until its client leaves, its upstream ends it, or its house changed."""
         outcome: dict[str, Any] | None = None
 
         async def end_when_outdated() -> None:
             nonlocal outcome
-            await self._changes.outdated(call.visit, again)
+            await self._changes.outdated(call.visit, arrival.again)
             outcome = await goodbye(call.id, wanted_of(call), reply)
             group.cancel_scope.cancel()
 
-        key = (call.session.id, type(call.id), call.id) if call.session is not None else None
         async with anyio.create_task_group() as group:
-            if key is not None:
-                self._running[key] = group.cancel_scope
-            try:
-                leaves = group.cancel_scope.cancel if call.era == "modern" else _go_on
-                group.start_soon(_watch, receive, reply, leaves)
-                if call.method == "subscriptions/listen" and call.era == "modern":
-                    group.start_soon(end_when_outdated)
-                outcome = await self._corridor.answer(call, reply)
-                group.cancel_scope.cancel()
-            finally:
-                if key is not None:
-                    self._running.pop(key, None)
+            group.start_soon(end_when_outdated)
+            outcome = await self._answered(call, arrival, reply)
+            group.cancel_scope.cancel()
         return outcome
 
-    async def _get(self, visit: Visit, again: Again, session: Session, receive: Receive, send: Send) -> None:
+    async def _get(self, arrival: Arrival, session: Session) -> None:
         """Serve the standing stream of a legacy session; a newer one of the same session takes its place.
 
         It ends when the visit is outdated: clients open it again, and are admitted anew. What changed before they
         did is told first.
         """
-        live = self._sessions.live(session)
+        live, visit = self._sessions.live(session), arrival.visit
         if live.stream is not None:
             live.stream.cancel()
         message = InRequest("", "", None, "legacy", session.version, {}, {})
         call = self._call(visit, message, session, Headers())
-        reply = Reply(send, self._questions, session=session.id)
+        reply = Reply(arrival.send, self._questions, session=session.id)
         with anyio.CancelScope() as scope:
             live.stream = scope
+            watch = Watch(self._tasks, arrival.receive, reply, scope.cancel)
             async with anyio.create_task_group() as group:
-                group.start_soon(_watch, receive, reply, scope.cancel)
                 await reply.commit()
                 if live.visit not in (None, visit):
                     await tell_all_changed(reply)
                 live.visit = visit
                 group.start_soon(stream, live, self._corridor.at(call).sources(), reply)
-                live.visit = await self._changes.outdated(visit, again)
+                live.visit = await self._changes.outdated(visit, arrival.again)
                 await tell_all_changed(reply)
                 scope.cancel()
+        watch.stop()
         if live.stream is scope:
             live.stream = None
         with anyio.CancelScope(shield=True):
             await reply.close()
 
 
-async def _watch(receive: Receive, reply: Reply, leaves: Callable[[], None]) -> None:
-    """Notice the client leaving, and keep a silent line alive meanwhile."""
-    while True:
-        message: Message | None = None
-        with anyio.move_on_after(KEEP_ALIVE):
-            message = await receive()
-        if message is None:
-            await reply.keep_alive()
-        elif message["type"] == "http.disconnect":
-            leaves()
-            return
-
-
 def _go_on() -> None:
-    """A legacy client that leaves has not cancelled (2025-11-25 transports, Sending Messages)."""
+    """A legacy client has left: its call goes on."""
 
 
 def _introduced(message: InRequest) -> InRequest:
@@ -278,15 +238,6 @@ def _introduced(message: InRequest) -> InRequest:
     if not isinstance(version, str) or not isinstance(capabilities, dict) or not isinstance(info, dict):
         raise BadMessage(-32602, "initialize needs params.protocolVersion, capabilities and clientInfo", id=message.id)
     return replace(message, version=version, capabilities=capabilities, client_info=info)
-
-
-def _as_request(message: InNotification, session: Session) -> InRequest:
-    return InRequest("", message.method, message.params, "legacy", session.version, {}, {})
-
-
-def _is_legacy(headers: Headers) -> bool:
-    """Whether a request without a body speaks for a legacy client."""
-    return headers.get(MCP_PROTOCOL_VERSION_HEADER) not in MODERN_PROTOCOL_VERSIONS
 
 
 def _error(message: str) -> dict[str, Any]:

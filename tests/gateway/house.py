@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.bridge.way import Way
@@ -69,6 +70,7 @@ class House:
     snapshots: Snapshots
     corridor: Corridor
     sessions: Sessions
+    tasks: TaskGroup
 
     def visit(self, at: str = "alpha", principal: Principal = ADA) -> Visit:
         """A visit to a server, a bundle, or, with an empty name, the hub."""
@@ -140,5 +142,6 @@ async def house(
     async with anyio.create_task_group() as tasks:
         means = Means(upstreams, keyring, Parking(keyring, tasks), Schemas(), SILENT, timeout)
         snapshots = Snapshots(tasks)
-        yield House(upstreams, workspace, means, snapshots, Corridor(means, snapshots), Sessions(keyring, days=30))
+        sessions = Sessions(keyring, days=30)
+        yield House(upstreams, workspace, means, snapshots, Corridor(means, snapshots), sessions, tasks)
         tasks.cancel_scope.cancel()

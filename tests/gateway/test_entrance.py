@@ -50,7 +50,7 @@ async def entrance() -> AsyncIterator[Browser]:
             {"team": place.workspace, "elsewhere": empty},
             {"files.example.com": "Team/Files", "team.example.com": "team"},
         )
-        exchange = Exchange(place.corridor, place.sessions, Changes(), max_body=1000)
+        exchange = Exchange(place.corridor, place.sessions, Changes(), place.tasks, max_body=1000)
         app = Entrance(exchange, Admission(by_key), lambda: directory, {"Gateway.Example.com"}, rest)
         yield Browser(app, x_portkey_api_key="ada")
 
@@ -233,7 +233,7 @@ async def test_what_is_no_http_goes_to_the_rest() -> None:
         seen.append(scope["type"])
 
     async with house(MemoryLink()) as place:
-        exchange = Exchange(place.corridor, place.sessions, Changes(), max_body=1)
+        exchange = Exchange(place.corridor, place.sessions, Changes(), place.tasks, max_body=1)
         app = Entrance(exchange, Admission(by_key), Directory, (), remembers)
         await app({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
 

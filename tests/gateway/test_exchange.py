@@ -7,10 +7,11 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from portkey_mcp.errors import Refusal, Unauthenticated
-from portkey_mcp.gateway import exchange as exchange_module
+from portkey_mcp.gateway import arrival as arrival_module
 from portkey_mcp.gateway.answer import http_status
+from portkey_mcp.gateway.arrival import TooLarge
 from portkey_mcp.gateway.changes import Changes
-from portkey_mcp.gateway.exchange import Exchange, TooLarge
+from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
 from portkey_mcp.model import Principal, Visit
@@ -61,7 +62,7 @@ class Served:
 async def serving(link: MemoryLink, max_body: int = 10_000) -> AsyncIterator[Served]:
     async with house(link) as place:
         changes = Changes()
-        yield Served(place, Exchange(place.corridor, place.sessions, changes, max_body=max_body), changes)
+        yield Served(place, Exchange(place.corridor, place.sessions, changes, place.tasks, max_body=max_body), changes)
 
 
 class Waiting(MemoryLink):
@@ -243,7 +244,7 @@ async def test_a_burst_of_notifications_comes_in_order_and_before_the_result() -
 
 
 async def test_a_long_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange_module, "KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(arrival_module, "KEEP_ALIVE", 0.01)
     link = MemoryLink()
     link.on("prompts/list", lambda asked: anyio.sleep_forever())
     message, headers = modern("prompts/list")

@@ -1,0 +1,93 @@
+"""One admitted HTTP request: what it brought, and whether its client is still there."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Send
+
+from portkey_mcp.errors import Refusal
+from portkey_mcp.gateway.changes import Again
+from portkey_mcp.gateway.reply import KEEP_ALIVE, Reply
+from portkey_mcp.model import Visit
+
+WATCH_AFTER: Final = 0.05
+"""Seconds a call may take before anybody looks whether its client is still there. Most are answered sooner, and cost
+a timer instead of a task."""
+
+
+@dataclass
+class TooLarge(Refusal):
+    """The body is larger than the gateway takes."""
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"The body is larger than the {self.limit} bytes this gateway accepts"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request that admission let in. `again` admits it anew, as things are then; `headers` have no edge spaces."""
+
+    visit: Visit
+    again: Again
+    headers: Headers
+    receive: Receive
+    send: Send
+
+    async def body(self, limit: int) -> bytes:
+        """Read the whole body; empty when the client left before its end.
+
+        Raises:
+            TooLarge: as soon as that is certain.
+        """
+        length = self.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > limit:
+            raise TooLarge(limit)
+        chunks, size = [], 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                return b""
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise TooLarge(limit)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+class Watch:
+    """Notices a client leaving, and keeps a silent line alive meanwhile; `stop` it when the answer is there."""
+
+    def __init__(self, tasks: TaskGroup, receive: Receive, reply: Reply, leaves: Callable[[], None]) -> None:
+        self._tasks, self._receive, self._reply, self._leaves = tasks, receive, reply, leaves
+        self._scope: anyio.CancelScope | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def _begin(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._tasks.start_soon(self._watch, self._scope)
+
+    async def _watch(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            while True:
+                message: Message | None = None
+                with anyio.move_on_after(KEEP_ALIVE):
+                    message = await self._receive()
+                if message is None:
+                    await self._reply.keep_alive()
+                elif message["type"] == "http.disconnect":
+                    self._leaves()
+                    return
