@@ -1,14 +1,13 @@
 """One admitted HTTP request: what it brought, and whether its client is still there."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
-from starlette.datastructures import Headers
-from starlette.types import Message, Receive, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from portkey_mcp.errors import Refusal
 from portkey_mcp.gateway.changes import Again
@@ -32,11 +31,15 @@ class TooLarge(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request that admission let in. `again` admits it anew, as things are then; `headers` have no edge spaces."""
+    """A request that admission let in. `again` admits it anew, as things are then.
+
+    `headers` are by name in lower case, the last of several; `duplicates` are all lines, when some name came twice.
+    """
 
     visit: Visit
     again: Again
-    headers: Headers
+    headers: Mapping[str, str]
+    duplicates: Sequence[tuple[str, str]]
     receive: Receive
     send: Send
 
@@ -60,6 +63,21 @@ class Arrival:
                 raise TooLarge(limit)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """A request's headers by name in lower case.
+
+    White space around a value is not part of it (RFC 9110 section 5.5); not every HTTP parser takes it off.
+    """
+    return {name.decode("latin-1"): value.strip(b" \t").decode("latin-1") for name, value in scope["headers"]}
+
+
+def duplicates_of(scope: Scope, headers: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """All header lines where a name came more than once, which is rare; else nothing."""
+    if len(headers) == len(scope["headers"]):
+        return ()
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
 
 
 class Watch:

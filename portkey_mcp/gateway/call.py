@@ -1,6 +1,5 @@
 """One message on its way through the corridor, as plain values: who asks what, in which era."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -41,8 +40,7 @@ class Call:
         if self.session is not None:
             party = self.session.id
         else:
-            same = dumps([principal, self.visit.endpoint.path, self.capabilities])
-            party = hashlib.sha256(same).hexdigest()[:32]
+            party = f"{principal} {self.visit.endpoint.path} {dumps(self.capabilities).decode()}"
         return Introduction(
             party=party,
             principal=principal,

@@ -4,17 +4,16 @@ Paths are matched in place, case-insensitively and with or without a trailing sl
 capitalise (clients.md sections 1 and 2), and a redirect would cost them their credential.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.answer import http_status, rpc_error
-from portkey_mcp.gateway.arrival import TooLarge
+from portkey_mcp.gateway.arrival import TooLarge, headers_of
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
@@ -60,7 +59,7 @@ class Entrance:
             await _refuse(send, refusal)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         path = _tidy(scope["path"])
         if path not in PROBES and not await self._near(headers, send):
             return
@@ -83,7 +82,7 @@ class Entrance:
             return
         await self._exchange.serve(visit, admit, scope, receive, send)
 
-    async def _near(self, headers: Headers, send: Send) -> bool:
+    async def _near(self, headers: Mapping[str, str], send: Send) -> bool:
         """Turn away what a browser was tricked into sending (DNS rebinding; 2025-11-25 transports, Security)."""
         if not self._known(headers.get("host", "")):
             await send_json(send, MISDIRECTED, _message("This Host is not served here; see `public_url` and `hosts`"))
@@ -99,7 +98,7 @@ class Entrance:
         host = host_of(netloc)
         return host in self._hosts or host in self._directory().hosts
 
-    def _place(self, path: str, headers: Headers) -> tuple[str, ...] | None:
+    def _place(self, path: str, headers: Mapping[str, str]) -> tuple[str, ...] | None:
         """The endpoint's place, `()`, `(workspace,)` or `(workspace, name)`; None for any other path."""
         parts = tuple(part for part in path.split("/") if part)
         if not parts or parts[-1] != "mcp" or len(parts) > 3:

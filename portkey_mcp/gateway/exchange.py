@@ -4,6 +4,8 @@ POST carries one message. GET opens a legacy session's standing stream, DELETE e
 is served in the ASGI task; a sibling watches for the client leaving once a call takes its time.
 """
 
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,11 +13,10 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from portkey_mcp.gateway.answer import rpc_error, status_of
-from portkey_mcp.gateway.arrival import Arrival, Watch
+from portkey_mcp.gateway.arrival import Arrival, Watch, duplicates_of, headers_of
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.changes import Again, Changes
 from portkey_mcp.gateway.corridor import Corridor
@@ -44,7 +45,7 @@ class Exchange:
         self._changes = changes
         self._tasks = tasks
         self._questions = Questions()
-        self._running: dict[RunningKey, anyio.CancelScope] = {}
+        self._running: dict[RunningKey, Callable[[], None]] = {}
         self._max_body = max_body
 
     async def serve(self, visit: Visit, again: Again, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,9 +53,8 @@ class Exchange:
 
         `again` admits it anew: a standing stream ends when the visitor may not enter any more, or finds another house.
         """
-        # RFC 9110 section 5.5: white space around a value is not part of it; not every HTTP parser takes it off.
-        headers = Headers(raw=[(name, value.strip(b" \t")) for name, value in scope["headers"]])
-        arrival = Arrival(visit, again, headers, receive, send)
+        headers = headers_of(scope)
+        arrival = Arrival(visit, again, headers, duplicates_of(scope, headers), receive, send)
         if scope["method"] == "POST":
             await self._post(arrival)
             return
@@ -76,7 +76,7 @@ class Exchange:
         if not may_stream and "application/json" not in accept and "application/*" not in accept:
             await send_json(arrival.send, 406, _error(CONFLICTING_ACCEPT))
             return
-        message = read(body, arrival.headers, arrival.headers.items())
+        message = read(body, arrival.headers, arrival.duplicates)
         session = self._session(arrival, message)
         if isinstance(message, InRequest):
             await self._request(arrival, message, session, may_stream)
@@ -108,10 +108,10 @@ class Exchange:
             ident = params.get("requestId")
             running = self._running.get((session.id, type(ident), ident)) if isinstance(ident, str | int) else None
             if running is not None:
-                running.cancel()
+                running()
         elif message.method != "notifications/initialized":
             told = InRequest("", message.method, message.params, "legacy", session.version, {}, {})
-            await self._corridor.notify(self._call(visit, told, session, Headers()))
+            await self._corridor.notify(self._call(visit, told, session, {}))
 
     async def _request(self, arrival: Arrival, message: InRequest, session: Session | None, may_stream: bool) -> None:
         if message.method == "subscriptions/listen" and not may_stream:
@@ -147,7 +147,7 @@ class Exchange:
         )
         reply.extra_headers.append((SESSION_HEADER.encode(), session.token.encode("ascii")))
 
-    def _call(self, visit: Visit, message: InRequest, session: Session | None, headers: Headers) -> Call:
+    def _call(self, visit: Visit, message: InRequest, session: Session | None, headers: Mapping[str, str]) -> Call:
         return Call(
             visit=visit,
             id=message.id,
@@ -168,17 +168,27 @@ class Exchange:
         A modern client that leaves cancels its call, a legacy one does not (2025-11-25 transports, Sending Messages).
         """
         key = (call.session.id, type(call.id), call.id) if call.session is not None else None
-        with anyio.CancelScope() as scope:
-            if key is not None:
-                self._running[key] = scope
-            watch = Watch(self._tasks, arrival.receive, reply, scope.cancel if call.era == "modern" else _go_on)
-            try:
-                return await self._corridor.answer(call, reply)
-            finally:
-                watch.stop()
+        # A timeout without a time: asyncio's cheapest way to cancel just this.
+        staying = asyncio.timeout(None)
+        over = False
+
+        def leave() -> None:
+            if not over and not staying.expired():
+                staying.reschedule(asyncio.get_running_loop().time())
+
+        watch = Watch(self._tasks, arrival.receive, reply, leave if call.era == "modern" else _go_on)
+        try:
+            async with staying:
                 if key is not None:
-                    self._running.pop(key, None)
-        return None
+                    self._running[key] = leave
+                return await self._corridor.answer(call, reply)
+        except TimeoutError:
+            return None  # nothing else raises: `answer` turns every failure into an outcome
+        finally:
+            over = True
+            watch.stop()
+            if key is not None:
+                self._running.pop(key, None)
 
     async def _listening(self, call: Call, arrival: Arrival, reply: Reply) -> dict[str, Any] | None:
         """Serve a modern listen stream until its client leaves, its upstream ends it, or its house changed."""
@@ -206,7 +216,7 @@ class Exchange:
         if live.stream is not None:
             live.stream.cancel()
         message = InRequest("", "", None, "legacy", session.version, {}, {})
-        call = self._call(visit, message, session, Headers())
+        call = self._call(visit, message, session, {})
         reply = Reply(arrival.send, self._questions, session=session.id)
         with anyio.CancelScope() as scope:
             live.stream = scope

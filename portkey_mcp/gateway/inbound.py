@@ -4,12 +4,14 @@ The ladder of the modern era is the SDK's `classify_inbound_request`; the legacy
 decide, headers are only checked against them (SEP-2243, Trusting header values).
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp.shared.inbound import (
     MCP_NAME_HEADER,
+    MCP_PARAM_HEADER_PREFIX,
     MCP_PROTOCOL_VERSION_HEADER,
     InboundLadderRejection,
     InboundModernRoute,
@@ -35,6 +37,9 @@ RequestId = str | int
 
 DEFAULT_LEGACY_VERSION: Final = "2025-03-26"
 """What a legacy request without a version header speaks (2025-11-25 transports, Protocol Version Header)."""
+
+
+PARAM_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
 
 
 @dataclass
@@ -81,8 +86,8 @@ class InAnswer:
 Inbound = InRequest | InNotification | InAnswer
 
 
-def read(body: bytes, headers: Mapping[str, str], raw_headers: Iterable[tuple[str, str]]) -> Inbound:
-    """Say what a POST body is. `headers` are keyed in lower case; `raw_headers` still hold duplicates.
+def read(body: bytes, headers: Mapping[str, str], raw_headers: Sequence[tuple[str, str]] = ()) -> Inbound:
+    """Say what a POST body is. `headers` are keyed in lower case; `raw_headers` are needed where a name came twice.
 
     Raises:
         BadMessage: not JSON, a batch, no JSON-RPC message, or a modern request whose envelope or headers are wrong.
@@ -127,7 +132,7 @@ def _call(
     ident: RequestId | None,
     era: Era,
     headers: Mapping[str, str],
-    raw_headers: Iterable[tuple[str, str]],
+    raw_headers: Sequence[tuple[str, str]],
 ) -> InRequest | InNotification:
     method, params = message["method"], message.get("params")
     if not isinstance(method, str):
@@ -143,7 +148,7 @@ def _call(
     if era == "legacy":
         version = headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_LEGACY_VERSION)
         return InRequest(ident, method, params, era, version, {}, {})
-    duplicated = find_duplicated_routing_header(raw_headers)
+    duplicated = find_duplicated_routing_header(raw_headers) or _duplicated_param(raw_headers)
     if duplicated is not None:
         raise BadMessage(HEADER_MISMATCH, f"{duplicated} header appears more than once", id=ident)
     try:
@@ -167,6 +172,12 @@ def _call(
         route.client_capabilities,
         info if isinstance(info, dict) else {},
     )
+
+
+def _duplicated_param(raw_headers: Sequence[tuple[str, str]]) -> str | None:
+    """A `Mcp-Param-*` header that came more than once: readers would disagree about its value (SEP-2243)."""
+    params = Counter(name.lower() for name, _ in raw_headers if name.lower().startswith(PARAM_PREFIX))
+    return next((name for name, times in params.items() if times > 1), None)
 
 
 def _check_task_header(method: str, params: Json, headers: Mapping[str, str], ident: RequestId) -> None:

@@ -31,6 +31,9 @@ LARGEST_TOKEN: Final = 6 * 1024
 REMEMBERED: Final = 100_000
 """Ended sessions and live states kept per process, about 100 bytes each; the oldest are forgotten first."""
 
+KEPT_OPEN: Final = 10_000
+"""Tokens kept opened per process, one to two kilobytes each; opening one again takes about ten microseconds."""
+
 SESSION_GONE: Final = "Session not found: it has ended or is not yours. Send `initialize` to start another."
 
 
@@ -75,6 +78,7 @@ class Sessions:
         self._lifetime = days * 86_400
         self._live: OrderedDict[str, Live] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._opened: OrderedDict[str, list[Any]] = OrderedDict()
 
     def mint(self, visit: Visit, ident: str, version: str, capabilities: Json, client_info: Json) -> Session:
         """Seal a new session for this visit.
@@ -104,15 +108,24 @@ class Sessions:
         Raises:
             NotFound: it does not open, is too old, was ended, or belongs to another principal or endpoint.
         """
-        try:
-            content = loads(self._keyring.open(token, SEAL))
-        except (Unsealable, MalformedJson):
-            raise NotFound(SESSION_GONE) from None
-        ident, born, principal, path, version, capabilities, info = content
+        ident, born, principal, path, version, capabilities, info = self._content(token)
         mine = principal == visit.principal.id and path == visit.endpoint.path
         if not mine or ident in self._ended or born + self._lifetime < time.time():
             raise NotFound(SESSION_GONE)
         return Session(ident, token, version, capabilities, info)
+
+    def _content(self, token: str) -> list[Any]:
+        """What a token holds; those in use are kept open, since each of their calls brings them again."""
+        content: list[Any] | None = self._opened.get(token)
+        if content is None:
+            try:
+                content = loads(self._keyring.open(token, SEAL))
+            except (Unsealable, MalformedJson):
+                raise NotFound(SESSION_GONE) from None
+            self._opened[token] = content
+            if len(self._opened) > KEPT_OPEN:
+                self._opened.popitem(last=False)
+        return content
 
     def end(self, session: Session) -> None:
         """End a session for good; its token opens no more in this process."""

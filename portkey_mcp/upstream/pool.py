@@ -79,7 +79,7 @@ class LinkPool:
         if self._session is None:
             raise UpstreamDown(server.name, "the gateway is shutting down")
         holdings = self._holdings.get(server.key)
-        if holdings is None or holdings.server != server:
+        if holdings is None or (holdings.server is not server and holdings.server != server):
             older = holdings
             holdings = Holdings(server, self._resolve, self._session, self._tasks.spawn, self._make_room)
             self._holdings[server.key] = holdings

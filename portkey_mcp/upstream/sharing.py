@@ -47,7 +47,8 @@ class Shared(Generic[T]):
             # Where the work was cancelled before it could set a result, nobody may wait for ever.
             task.add_done_callback(functools.partial(_cancel, self._future))
         future = self._future
-        await asyncio.wait([future])
+        if not future.done():
+            await asyncio.wait([future])
         if future.cancelled():
             raise UpstreamDown("", "the gateway is shutting down")
         error = future.exception()

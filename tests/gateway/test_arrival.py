@@ -4,10 +4,9 @@ from typing import Any
 
 import anyio
 import pytest
-from starlette.datastructures import Headers
 
 from portkey_mcp.gateway import arrival as arrival_module
-from portkey_mcp.gateway.arrival import Arrival, TooLarge, Watch
+from portkey_mcp.gateway.arrival import Arrival, TooLarge, Watch, duplicates_of, headers_of
 from portkey_mcp.gateway.reply import Questions, Reply
 from tests.gateway.asgi import Exchanged
 
@@ -16,8 +15,8 @@ pytestmark = pytest.mark.anyio
 
 def arrival(exchanged: Exchanged, **headers: str) -> Arrival:
     nobody: Any = None
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Arrival(nobody, nobody, Headers(raw=raw), exchanged.receive, exchanged.send)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Arrival(nobody, nobody, named, (), exchanged.receive, exchanged.send)
 
 
 async def test_a_body_is_read_to_its_end_and_up_to_the_limit() -> None:
@@ -79,3 +78,12 @@ async def test_a_watch_that_is_stopped_sees_and_says_nothing_more(monkeypatch: p
         await anyio.wait_all_tasks_blocked()
     assert not left.is_set()
     assert not exchanged.messages
+
+
+def test_headers_are_read_by_name_without_the_spaces_around_them_and_lines_are_kept_where_a_name_came_twice() -> None:
+    lines = [(b"mcp-name", b" a b\t"), (b"accept", b"x")]
+    twice = [*lines, (b"mcp-name", b"other")]
+
+    assert headers_of({"headers": lines}) == {"mcp-name": "a b", "accept": "x"}
+    assert duplicates_of({"headers": lines}, headers_of({"headers": lines})) == ()
+    assert ("mcp-name", "other") in duplicates_of({"headers": twice}, headers_of({"headers": twice}))

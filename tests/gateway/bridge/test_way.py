@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import anyio
@@ -90,12 +91,26 @@ async def test_a_silent_upstream_is_given_its_time_and_then_cancelled() -> None:
     assert link.requests[0].cancelled
 
 
-async def test_each_notification_starts_the_clock_anew() -> None:
-    deadlines: list[float] = []
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Timeout]:
+    """The clocks of calls, as they are started."""
+    started: list[asyncio.Timeout] = []
+    start = asyncio.timeout_at
+
+    def timeout_at(when: float | None) -> asyncio.Timeout:
+        started.append(start(when))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "timeout_at", timeout_at)
+    return started
+
+
+async def test_each_notification_starts_the_clock_anew(clock: list[asyncio.Timeout]) -> None:
+    deadlines: list[float | None] = []
 
     async def talkative(asked: Asked) -> Json:
         for _ in range(3):
-            deadlines.append(anyio.current_effective_deadline())
+            deadlines.append(clock[-1].when())
             await anyio.lowlevel.checkpoint()
             await asked.notify({"method": "notifications/progress"})
         return {"ok": True}
@@ -121,11 +136,11 @@ async def test_a_call_that_only_ever_makes_progress_ends_at_its_hard_limit(monke
         await sent(link, {})
 
 
-async def test_the_clock_stands_still_while_the_client_is_asked() -> None:
+async def test_the_clock_stands_still_while_the_client_is_asked(clock: list[asyncio.Timeout]) -> None:
     left: list[float] = []
 
     def look() -> None:
-        left.append(anyio.current_effective_deadline() - anyio.current_time())
+        left.append((clock[-1].when() or 0) - anyio.current_time())
 
     async def asks(asked: Asked) -> Json:
         look()
