@@ -12,6 +12,19 @@ Json = dict[str, Any]
 """One JSON object; the shape of every MCP message, params and result on the raw path."""
 
 
+class Raw(dict[str, Any]):
+    """An object as it was read, and `source`, the text of the message it came in; who changes it makes a plain dict.
+
+    A result has a source only when its message had nothing but `jsonrpc`, `id` and `result`.
+    """
+
+    __slots__ = ("source",)
+
+    def __init__(self, members: Json, source: bytes) -> None:
+        super().__init__(members)
+        self.source = source
+
+
 DEEPEST: Final = 500
 """Levels of nesting that are read. What was read must be writable wherever it goes, and Python 3.11 counts the levels
 of both, and the calls around them, against one limit of 1000."""

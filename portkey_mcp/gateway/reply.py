@@ -12,7 +12,8 @@ import anyio
 from starlette.types import Send
 
 from portkey_mcp.gateway.inbound import InAnswer, RequestId
-from portkey_mcp.wire import Json, dumps
+from portkey_mcp.gateway.splice import spliced
+from portkey_mcp.wire import Json, Raw, dumps
 
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence before a comment line; common proxies drop idle connections after 30 to 60."""
@@ -106,8 +107,10 @@ class Reply:
         if self.streaming:
             await self.write(message)
             await self.close()
-        else:
-            await send_json(self._send, status, message, self.extra_headers)
+            return
+        result = outcome.get("result")
+        whole = spliced(ident, result) if isinstance(result, Raw) and ident is not None else None
+        await send_body(self._send, status, dumps(message) if whole is None else whole, self.extra_headers)
 
     async def close(self) -> None:
         """End an event stream without a further message; an uncommitted response becomes an empty stream."""
@@ -120,7 +123,11 @@ class Reply:
 
 async def send_json(send: Send, status: int, value: Json, headers: list[tuple[bytes, bytes]] | None = None) -> None:
     """Send one complete JSON response."""
-    body = dumps(value)
+    await send_body(send, status, dumps(value), headers)
+
+
+async def send_body(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    """Send one complete JSON response that is written already."""
     start = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 from mcp.shared.inbound import (
     MCP_PARAM_HEADER_PREFIX,
+    X_MCP_HEADER_KEY,
     InboundLadderRejection,
     find_invalid_x_mcp_header,
     mcp_param_headers,
@@ -23,7 +24,7 @@ from portkey_mcp.errors import InvalidRequest, UpstreamError
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.upstream.link import Link
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw, dumps
 
 MOST_PAGES: Final = 100
 """A list that never ends is cut off here."""
@@ -38,7 +39,10 @@ ListPage = Callable[[Json], Awaitable[Json]]
 
 
 class Schemas:
-    """Input schemas of the tools behind each link, kept as long as the link lives."""
+    """Input schemas of the tools behind each link, kept as long as the link lives.
+
+    Only those that mark something: of the others it is enough to know that they do not, an empty schema.
+    """
 
     def __init__(self) -> None:
         self._known: weakref.WeakKeyDictionary[Link, tuple[float, dict[str, Json]]] = weakref.WeakKeyDictionary()
@@ -60,6 +64,8 @@ class Schemas:
         schema = await self._schema(link, (call.params or {})["name"], list_page)
         if schema is None:
             return None
+        if not schema:
+            return {} if outgoing else None
         if call.era == "modern":
             rejection = _contradiction(schema, arguments, call.headers)
             if rejection is not None:
@@ -105,7 +111,8 @@ async def _fetch(list_page: ListPage) -> dict[str, Json]:
         tools = page.get("tools")
         for tool in tools if isinstance(tools, list) else ():
             if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-                schemas[tool["name"]] = as_object(tool.get("inputSchema"))
+                schema = as_object(tool.get("inputSchema"))
+                schemas[tool["name"]] = schema if X_MCP_HEADER_KEY in dumps(schema).decode() else {}
         cursor = page.get("nextCursor")
         if not isinstance(cursor, str) or cursor == params.get("cursor"):
             break
@@ -119,6 +126,8 @@ def callable_tools(link: Link, result: Json) -> Json:
     A client must not use those over modern HTTP (2026-07-28 streamable-http, Custom Headers), and the gateway is the
     client of that leg.
     """
+    if isinstance(result, Raw) and X_MCP_HEADER_KEY.encode() not in result.source:
+        return result
     tools = result.get("tools")
     if link.era != "modern" or link.server.transport != "http" or not isinstance(tools, list):
         return result

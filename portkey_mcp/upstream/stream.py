@@ -112,6 +112,8 @@ class Stream:
 
     def _take(self, data: bytes) -> None:
         message = wire.loads(data)
+        if isinstance(message, dict) and not self._is_events:
+            message = wire.Raw(message, bytes(data))
         # Batches existed in 2025-03-26 and some servers still answer so.
         for one in message if isinstance(message, list) else [message]:
             if not isinstance(one, dict):
