@@ -5,6 +5,7 @@ member names, NaN and Infinity, numbers that overflow a float. Knows nothing of 
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
@@ -37,8 +38,8 @@ class MalformedJson(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name in times if times[name] > 1)
         raise MalformedJson(f"duplicate member name {twice!r}")
     return found
 

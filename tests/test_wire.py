@@ -51,6 +51,14 @@ def test_what_readers_could_read_differently_is_refused(data: bytes, reason: str
         wire.loads(data)
 
 
+def test_a_duplicate_among_very_many_names_is_found_in_one_pass() -> None:
+    """In a pass for each name, this would take an hour, and the whole gateway with it."""
+    names = b",".join(b'"%d":0' % number for number in [*range(300_000), 299_999])
+
+    with pytest.raises(wire.MalformedJson, match="duplicate member name '299999'"):
+        wire.loads(b"{" + names + b"}")
+
+
 @given(st.binary())
 def test_any_bytes_are_read_or_refused_and_nothing_else(data: bytes) -> None:
     with contextlib.suppress(wire.MalformedJson):

@@ -20,7 +20,16 @@ from portkey_mcp.gateway.arrival import Arrival, Watch, duplicates_of, headers_o
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.changes import Again, Changes
 from portkey_mcp.gateway.corridor import Corridor
-from portkey_mcp.gateway.inbound import BadMessage, InAnswer, Inbound, InNotification, InRequest, RequestId, read
+from portkey_mcp.gateway.inbound import (
+    BadMessage,
+    InAnswer,
+    Inbound,
+    InNotification,
+    InRequest,
+    RequestId,
+    check_introduction,
+    read,
+)
 from portkey_mcp.gateway.reply import Questions, Reply, send_json
 from portkey_mcp.gateway.session import Session, Sessions, new_session_id
 from portkey_mcp.gateway.single import wanted_of
@@ -247,6 +256,7 @@ def _introduced(message: InRequest) -> InRequest:
     capabilities, info, version = params.get("capabilities"), params.get("clientInfo"), params.get("protocolVersion")
     if not isinstance(version, str) or not isinstance(capabilities, dict) or not isinstance(info, dict):
         raise BadMessage(-32602, "initialize needs params.protocolVersion, capabilities and clientInfo", id=message.id)
+    check_introduction(params, message.id)
     return replace(message, version=version, capabilities=capabilities, client_info=info)
 
 

@@ -106,6 +106,8 @@ class Hub:
             for name, snapshot in found
             if snapshot.known
             for thing in snapshot.value[0]
+            # Asked again: what is listed may be from before the policy, or the bundle, changed.
+            if self.lanes[name].view.shows(listing.kind, thing[listing.key])
         ]
         page, cursor = page_of(things, listing, self._call.params)
         stale = [name for name, snapshot in found if snapshot.stale]

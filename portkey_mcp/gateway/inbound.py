@@ -31,13 +31,16 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from portkey_mcp.errors import InvalidRequest
 from portkey_mcp.model import Era
-from portkey_mcp.wire import Json, MalformedJson, loads
+from portkey_mcp.wire import Json, MalformedJson, dumps, loads
 
 RequestId = str | int
 
 DEFAULT_LEGACY_VERSION: Final = "2025-03-26"
 """What a legacy request without a version header speaks (2025-11-25 transports, Protocol Version Header)."""
 
+
+LARGEST_INTRODUCTION: Final = 256 * 1024
+"""Bytes of what a client says of itself, icons included: it is kept with every link that is opened for it."""
 
 PARAM_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
 
@@ -163,6 +166,7 @@ def _call(
     if not isinstance(route.client_capabilities, dict):
         raise BadMessage(INVALID_PARAMS, "clientCapabilities must be an object", id=ident)
     info: Any = route.client_info
+    check_introduction([route.client_capabilities, info], ident)
     return InRequest(
         ident,
         method,
@@ -172,6 +176,17 @@ def _call(
         route.client_capabilities,
         info if isinstance(info, dict) else {},
     )
+
+
+def check_introduction(said: Any, ident: RequestId) -> None:
+    """Refuse a client that says too much of itself.
+
+    Raises:
+        BadMessage: -32602.
+    """
+    if len(dumps(said)) > LARGEST_INTRODUCTION:
+        text = f"capabilities and clientInfo are larger than {LARGEST_INTRODUCTION} bytes"
+        raise BadMessage(INVALID_PARAMS, text, id=ident)
 
 
 def _duplicated_param(raw_headers: Sequence[tuple[str, str]]) -> str | None:

@@ -116,7 +116,7 @@ def _inputs(document: Json) -> Mapping[str, str]:
 def _notes(document: Json) -> Iterator[str]:
     projects = document.get("projects")
     for folder, project in projects.items() if isinstance(projects, dict) else ():
-        if isinstance(project, dict) and project.get("mcpServers"):
+        if isinstance(project, dict) and isinstance(project.get("mcpServers"), dict) and project["mcpServers"]:
             yield f"the servers of the project {folder} are not taken over: {', '.join(project['mcpServers'])}"
 
 
@@ -155,7 +155,7 @@ def _proposal(workspace: str, name: str, entry: Any, variables: Variables, notes
 
 def _transport(entry: Json, url: Any, notes: list[str]) -> Transport:
     kind = entry.get("type")
-    if kind is not None and kind not in TRANSPORTS:
+    if kind is not None and (not isinstance(kind, str) or kind not in TRANSPORTS):
         raise ValueError(f"the type {kind!r} is not supported; expected stdio, http or sse")
     if kind is not None:
         return TRANSPORTS[kind]

@@ -46,7 +46,7 @@ def problem(text: str) -> str:
             return f"{found[0]} is no reference; did you mean {wanted}? A literal `${{` is written `$${{`"
         if kind == "env" and not VARIABLE.fullmatch(rest.partition(":-")[0]):
             return f"{found[0]}: expected the name of an environment variable"
-        if kind == "env" and rest.startswith(PREFIX):
+        if kind == "env" and rest.upper().startswith(PREFIX):
             return f"{found[0]}: the gateway's own settings are not handed out"
         if kind == "file" and not Path(rest).is_absolute():
             return f"{found[0]}: expected an absolute path"

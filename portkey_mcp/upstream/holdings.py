@@ -31,6 +31,9 @@ OPEN_TIMEOUT = 30.0
 """Seconds that opening a link may take in all: probing (10), a slow `npx` start, the handshake."""
 LATELY = 300.0
 """Seconds after the last request for it during which a dead server is tried again without being asked."""
+MAX_LINKS = 1000
+"""Links to one server that one principal may hold. Each client session is one; a team behind one key has hundreds,
+and a client that greets again and again must not open sessions upstream without end."""
 STEADY = 10.0
 """Seconds a process must live to count as well; one that ends sooner would otherwise be started over and over."""
 
@@ -70,10 +73,11 @@ class Holdings:
         room: Callable[["Holdings"], Awaitable[None]],
         *,
         open_timeout: float = OPEN_TIMEOUT,
+        max_links: int = MAX_LINKS,
     ) -> None:
         self.server = server
         self._resolve, self._spawn, self._room = resolve, spawn, room
-        self._open_timeout = open_timeout
+        self._open_timeout, self._max_links = open_timeout, max_links
         self._gate = Gate(server.name, on_open=self._recover)
         self._workshop = Workshop(session, spawn, self._gate)
         self._verdict: Shared[Verdict] = Shared(spawn, self._probe)
@@ -92,7 +96,10 @@ class Holdings:
         """The visitor's link, opened where there is none. Raises UpstreamDown or UpstreamError."""
         self._asked_at = time.monotonic()
         verdict = await self._verdict.get() if self.server.transport == "http" else None
-        slot = self._slot(self._key(visitor, verdict), visitor)
+        key = self._key(visitor, verdict)
+        if key not in self.slots:
+            self._make_place(visitor.principal)
+        slot = self._slot(key, visitor)
         slot.used_at = time.monotonic()
         link = slot.link
         if link is None:
@@ -117,6 +124,24 @@ class Holdings:
         if self.server.process == "shared":
             return "shared"
         return "principal", visitor.principal, json.dumps(visitor.capabilities, sort_keys=True)
+
+    def _make_place(self, principal: str) -> None:
+        """Before one more place: end this principal's longest idle link where it has too many.
+
+        Raises:
+            UpstreamDown: all of them are in use.
+        """
+        mine = [key for key, slot in self.slots.items() if slot.visitor.principal == principal]
+        if len(mine) < self._max_links:
+            return
+        idle = [key for key in mine if self.slots[key].is_idle]
+        if not idle:
+            raise UpstreamDown(self.server.name, f"you hold {self._max_links} sessions with it already, all in use")
+        self._spawn(self._closed(self.slots.pop(min(idle, key=lambda key: self.slots[key].used_at))))
+
+    async def _closed(self, slot: Slot) -> None:
+        if slot.link is not None:
+            await slot.link.close()
 
     def _slot(self, key: Hashable, visitor: Introduction, attendants: Attendants | None = None) -> Slot:
         slot = self.slots.get(key)
@@ -239,9 +264,7 @@ class Holdings:
 
     async def drop(self, key: Hashable) -> None:
         """Close one link and forget its place."""
-        link = self.slots.pop(key).link
-        if link is not None:
-            await link.close()
+        await self._closed(self.slots.pop(key))
 
     async def tidy(self, now: float, idle_after: float) -> None:
         """Close what nobody has used for so long."""

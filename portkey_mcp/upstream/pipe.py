@@ -7,6 +7,7 @@ message belongs to, except tokens and ids; where those are missing, the rules ar
 import asyncio
 import itertools
 import logging
+import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_PATIENCE = 10.0
 """Seconds a server's request waits for somebody to ask; a server asks for roots before the first call has come."""
+NUMBER = re.compile(r"[0-9]{1,18}")
+"""One of our ids, sent back as text. `str.isdigit` would let through what `int` refuses, such as a superscript."""
 MAX_BEHIND = 100_000
 """Messages a call may be behind the wire before it is given up: its consumer has stopped, and memory is not endless."""
 
@@ -199,6 +202,9 @@ class Pipe:
                     self._take_request(message)
                 else:
                     self._hear(message)
+        except Exception:
+            # Whatever it sent, its process must not be left running with nobody to read it.
+            log.exception("%s sent what could not be taken", self.server.key)
         finally:
             self._end(self._wire.ending)
         await self._wire.close()
@@ -227,7 +233,7 @@ class Pipe:
             self._spawn(self._tell(cancelled(flight.numbered.id)))
 
     def _flight(self, call_id: Any) -> Flight | None:
-        if isinstance(call_id, str) and call_id.isdigit():
+        if isinstance(call_id, str) and NUMBER.fullmatch(call_id):
             call_id = int(call_id)
         return self._flights.get(call_id) if isinstance(call_id, int) else None
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 MAX_EVENT = 64 * 1024 * 1024
 """Bytes one event may hold: far above any sane result, low enough that one stream cannot eat the process."""
 
+MIN_RETRY_MS, MAX_RETRY_MS = 10, 1_000_000
+"""Milliseconds that a stream may ask to wait. Without the one, a stream that ends at once is opened again as fast as
+the processor can; the other is above any sane pause and below what a clock cannot count."""
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -86,11 +90,11 @@ class SseParser:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1  # its line end: empty lines are not for nothing
         elif field == b"id" and b"\0" not in value:
             self.last_id = value.decode("utf-8", "replace")
         elif field == b"retry" and value.isdigit():
-            self.retry_ms = int(value)
+            self.retry_ms = max(MIN_RETRY_MS, int(value)) if len(value) < len(str(MAX_RETRY_MS)) else MAX_RETRY_MS
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
         return None

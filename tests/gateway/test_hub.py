@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -9,7 +10,7 @@ from portkey_mcp.gateway.merged import STALE_META
 from portkey_mcp.gateway.naming import exposed
 from portkey_mcp.model import Bundle, Era
 from portkey_mcp.wire import Json
-from tests.gateway.house import FORM, House, house
+from tests.gateway.house import FORM, House, hiding, house
 from tests.gateway.memory_link import SUBSCRIPTION_KEY, Asked, Client, MemoryLink
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +101,16 @@ async def test_one_dead_server_costs_the_others_nothing_and_its_last_good_list_s
 
         place.upstreams.down.clear()
         assert "_meta" not in (await place.answer("tools/list", at=""))["result"]
+
+
+async def test_the_last_good_list_of_a_dead_server_shows_nothing_that_was_hidden_since() -> None:
+    files = server("files", "legacy", "secret", "seen")
+    async with house(files, server("mail")) as place:
+        assert await tools(place) == ["files__secret", "files__seen"]
+        place.upstreams.down.add("files")
+        place.workspace = replace(place.workspace, policy=hiding("files/secret"))
+
+        assert await tools(place) == ["files__seen"]
 
 
 async def test_a_server_that_hangs_delays_nobody_but_its_own_callers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from portkey_mcp.gateway.inbound import BadMessage, InAnswer, Inbound, InNotification, InRequest, read
+from portkey_mcp.gateway.inbound import (
+    LARGEST_INTRODUCTION,
+    BadMessage,
+    InAnswer,
+    Inbound,
+    InNotification,
+    InRequest,
+    read,
+)
 from portkey_mcp.wire import Json
 from tests.gateway.house import PROTOCOL_KEY, envelope
 
@@ -53,6 +61,15 @@ def modern(method: str, params: Json, **headers: str) -> tuple[Json, dict[str, s
         "mcp-method": method,
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
+
+
+def test_a_client_that_says_too_much_of_itself_is_refused() -> None:
+    message, headers = modern("tools/list", {"_meta": envelope({"x": "y" * LARGEST_INTRODUCTION})})
+
+    error = refused(message, headers)
+
+    assert (error.code, error.id) == (-32602, 1)
+    assert "larger than" in error.message
 
 
 @given(st.binary(max_size=200), ROUTING)

@@ -22,6 +22,15 @@ def imported(file: Path, servers: dict[str, Any], **more: Any) -> Imported:
     return read(file, "demo")
 
 
+def test_what_is_of_the_wrong_kind_is_said_and_breaks_nothing_else(file: Path) -> None:
+    found = imported(
+        file, {"odd": {"type": [], "command": "x"}, "good": {"command": "x"}}, projects={"/p": {"mcpServers": 5}}
+    )
+
+    assert [proposal.server.name for proposal in found.proposals] == ["good"]
+    assert found.notes == ("'odd' is not taken over: the type [] is not supported; expected stdio, http or sse",)
+
+
 def test_claude_desktop(file: Path) -> None:
     file.write_text("""{
       "mcpServers": {

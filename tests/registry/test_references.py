@@ -97,3 +97,8 @@ async def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, content: byte
     with pytest.raises(Mistake) as wrong:
         await resolved(f"${{file:{file}}}")
     assert str(wrong.value) == f"{WHERE}: ${{file:{file}}} {what}"
+
+
+def test_the_gateways_own_settings_are_not_handed_out_in_any_letter_case() -> None:
+    """They are read so, too."""
+    assert "not handed out" in problem("${env:portkey_mcp_secret_keys}")

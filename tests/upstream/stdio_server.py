@@ -63,6 +63,11 @@ def chatter(params: dict[str, object]) -> object:
     return {}
 
 
+def superscript(params: dict[str, object]) -> object:
+    send({"id": "\u00b2", "result": {}})
+    return {}
+
+
 def twice(params: dict[str, object]) -> object:
     with lock:
         os.write(1, b'{"jsonrpc":"2.0","id":%d,"result":{"a":1,"a":2}}\n' % params["number"])  # type: ignore[str-bytes-safe]
@@ -99,6 +104,7 @@ METHODS = {
     "test/change": change,
     "test/ask": lambda params: {"answer": ask("roots/list")},
     "test/cancelled": lambda params: {"ids": cancelled},
+    "test/superscript": superscript,
     "test/large": lambda params: {"text": "x" * (2 * 1024 * 1024)},
     "ping": lambda params: {},
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -13,7 +14,7 @@ from portkey_mcp.upstream.holdings import Holdings
 from portkey_mcp.upstream.http import open_session
 from portkey_mcp.upstream.tasks import Tasks
 from tests.upstream.children import stdio
-from tests.upstream.heard import ADA, Heard, as_it_is, http
+from tests.upstream.heard import ADA, BOB, Heard, as_it_is, http
 from tests.upstream.scripted import HELLO, Seen, legacy, reply, serving
 
 pytestmark = pytest.mark.anyio
@@ -24,9 +25,11 @@ async def any_room(_: Holdings) -> None:
 
 
 @asynccontextmanager
-async def holdings(server: McpServer, open_timeout: float = 30.0) -> AsyncIterator[Holdings]:
+async def holdings(server: McpServer, open_timeout: float = 30.0, max_links: int = 1000) -> AsyncIterator[Holdings]:
     async with Tasks() as tasks, open_session() as session:
-        held = Holdings(server, as_it_is, session, tasks.spawn, any_room, open_timeout=open_timeout)
+        held = Holdings(
+            server, as_it_is, session, tasks.spawn, any_room, open_timeout=open_timeout, max_links=max_links
+        )
         yield held
         await held.close()
 
@@ -97,3 +100,24 @@ async def test_closing_while_a_link_is_being_opened_leaves_none_behind() -> None
         await held.close()
         release.set()
         await upstream.until("DELETE")
+
+
+async def test_a_client_that_greets_again_and_again_holds_only_so_many_sessions_upstream() -> None:
+    async with serving(legacy(echo)) as upstream, holdings(http(upstream.url), max_links=3) as held:
+        links = [await held.link(replace(ADA, party=f"session-{number}")) for number in range(5)]
+        await upstream.until("DELETE", 2)
+        assert [link.alive for link in links] == [False, False, True, True, True]
+        assert len(held.slots) == 3
+
+        await held.link(BOB)
+        assert links[2].alive
+
+
+async def test_a_session_in_use_is_not_ended_for_one_more() -> None:
+    async with serving(legacy(echo)) as upstream, holdings(http(upstream.url), max_links=1) as held:
+        link = await held.link(ADA)
+        heard = Heard()
+        async with link.attend(heard.on_notification, heard.on_request):
+            with pytest.raises(UpstreamDown, match="you hold 1 sessions with it already"):
+                await held.link(replace(ADA, party="another"))
+        assert link.alive

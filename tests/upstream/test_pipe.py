@@ -200,3 +200,11 @@ async def test_a_modern_server_gets_the_envelope_and_ends_subscriptions_its_own_
         "notifications/tools/list_changed",
     ]
     assert ended["_meta"][key] == heard.notifications[0]["params"]["_meta"][key]
+
+
+async def test_an_answer_with_an_id_that_only_looks_like_a_number_ends_nothing() -> None:
+    async with pool() as links:
+        link = await links.link(stdio(), ADA)
+        await Heard().ask(link, "test/superscript")
+        assert await Heard().ask(link, "ping") == {}
+        assert link.alive

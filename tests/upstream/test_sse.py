@@ -52,12 +52,21 @@ def test_an_event_of_two_mebibytes_is_one_event() -> None:
     assert events == [Event(data)]
 
 
-@pytest.mark.parametrize("stream", [b"data: " + b"x" * 100, b"data: xxxxxxxxxx\n" * 10])
+@pytest.mark.parametrize("stream", [b"data: " + b"x" * 100, b"data: xxxxxxxxxx\n" * 10, b"data\n" * 51])
 def test_an_event_that_grows_too_large_is_refused_before_it_is_complete(stream: bytes) -> None:
     parser = SseParser(max_event=50)
 
     with pytest.raises(OversizedEventError, match="larger than 50 bytes"):
         parser.feed(stream)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(b"0", 10), (b"250", 250), (b"9" * 5000, 1_000_000)])
+def test_the_pause_that_a_stream_asks_for_is_kept_within_reason(asked: bytes, kept: int) -> None:
+    parser = SseParser()
+
+    parser.feed(b"retry: " + asked + b"\n")
+
+    assert parser.retry_ms == kept
 
 
 def test_a_parser_may_start_with_what_an_earlier_stream_left() -> None:
