@@ -90,6 +90,11 @@ class UpstreamError(PortkeyError):
         return f"{self.code}: {self.error.get('message', '')}"
 
 
+def brief(error: Exception) -> str:
+    """An error for a log. An upstream's own words may quote arguments, so of its errors only the code is told."""
+    return f"JSON-RPC error {error.code}" if isinstance(error, UpstreamError) else str(error)
+
+
 @dataclass
 class UpstreamDown(PortkeyError):
     """No answer came from the upstream: it could not be reached, broke off, or its breaker is open.

@@ -85,6 +85,10 @@ class Exchange:
         if not may_stream and "application/json" not in accept and "application/*" not in accept:
             await send_json(arrival.send, 406, _error(CONFLICTING_ACCEPT))
             return
+        if "origin" in arrival.headers and not arrival.headers.get("content-type", "").startswith("application/json"):
+            # A page of another port of this machine could send any other type without the browser asking first.
+            await send_json(arrival.send, 415, _error("With an Origin, Content-Type must be application/json"))
+            return
         message = read(body, arrival.headers, arrival.duplicates)
         session = self._session(arrival, message)
         if isinstance(message, InRequest):

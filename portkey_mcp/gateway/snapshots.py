@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from portkey_mcp.errors import PortkeyError
+from portkey_mcp.errors import PortkeyError, brief
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Snapshots:
             entry.value = await fetch()
             entry.known, entry.failed, entry.late = True, False, False
         except (PortkeyError, TimeoutError) as error:
-            log.info("no fresh list from %s: %s", "/".join(key[:2]), error)
+            log.info("no fresh list from %s: %s", "/".join(key[:2]), brief(error))
         except Exception:
             # Nobody awaits this task; whatever happens here may not take the others with it.
             log.exception("a list from %s failed unexpectedly", "/".join(key[:2]))

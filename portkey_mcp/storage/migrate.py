@@ -29,6 +29,7 @@ def migrate(path: Path) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)  # SQLite gives its other files the mode of this one
         with _alone(path.with_suffix(".lock")):
             _upgrade(path)
     except (OSError, sqlite3.Error, DBAPIError) as error:

@@ -118,12 +118,12 @@ class _Recorded(Span):
         elif isinstance(error, InvalidRequest):
             self.error(error.code, error.message)
         elif kind is not None:
-            self._fail(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."), None)
+            self._fail(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
         self._span.end()
 
     def result(self, result: Json) -> None:
         if isinstance(result, dict) and result.get("isError") is True:
-            self._fail(names.TOOL_ERROR, None)
+            self._fail(names.TOOL_ERROR)
 
     def error(self, code: object, message: object) -> None:
         if self._failed:
@@ -131,17 +131,18 @@ class _Recorded(Span):
         kind = clean(str(code)) if isinstance(code, int) else NO_CODE
         self._span.set_attribute(names.STATUS_CODE, kind)
         if not isinstance(code, int) or code not in self._quiet:
-            self._fail(kind, clean(message) if isinstance(message, str) else None)
+            self._fail(kind)
         self._failed = True
 
     def inject(self, meta: Json) -> Json:
         return inject(meta, self._span.get_span_context(), self._baggage)
 
-    def _fail(self, kind: str, description: str | None) -> None:
+    def _fail(self, kind: str) -> None:
+        """The status gets no description: conventions want the error's message there, which may quote arguments."""
         if not self._failed:
             self._failed = True
             self._span.set_attribute(names.ERROR_TYPE, kind)
-            self._span.set_status(StatusCode.ERROR, description)
+            self._span.set_status(StatusCode.ERROR)
 
 
 def clean(text: str) -> str:

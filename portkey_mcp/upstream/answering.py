@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
 from portkey_mcp.upstream.link import OnRequest
 from portkey_mcp.upstream.messages import CANCELLED, INTERNAL_ERROR, METHOD_NOT_FOUND, PING, bare, failure
 from portkey_mcp.upstream.tasks import Spawn
@@ -59,7 +59,7 @@ class Answering:
         try:
             await self._reply({"jsonrpc": "2.0", "id": request.get("id"), **answer})
         except (UpstreamError, UpstreamDown) as error:
-            log.info("the answer to %s could not be delivered: %s", request["method"], error)
+            log.info("the answer to %s could not be delivered: %s", request["method"], brief(error))
 
 
 async def ignore(_: Json) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from portkey_mcp.errors import PortkeyError, UpstreamDown, UpstreamError, UpstreamTimeout
+from portkey_mcp.errors import PortkeyError, UpstreamDown, UpstreamError, UpstreamTimeout, brief
 from portkey_mcp.model import Era, Introduction, McpServer
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import Gate, backoff
@@ -34,6 +34,9 @@ LATELY = 300.0
 MAX_LINKS = 1000
 """Links to one server that one principal may hold. Each client session is one; a team behind one key has hundreds,
 and a client that greets again and again must not open sessions upstream without end."""
+MAX_OWN_PROCESSES = 8
+"""Processes of one stdio server that one principal may hold: one for each set of capabilities its clients declare.
+Those are the client's to choose, and the processes that all principals share are few."""
 STEADY = 10.0
 """Seconds a process must live to count as well; one that ends sooner would otherwise be started over and over."""
 
@@ -132,11 +135,12 @@ class Holdings:
             UpstreamDown: all of them are in use.
         """
         mine = [key for key, slot in self.slots.items() if slot.visitor.principal == principal]
-        if len(mine) < self._max_links:
+        limit = min(self._max_links, MAX_OWN_PROCESSES) if self.server.transport == "stdio" else self._max_links
+        if len(mine) < limit:
             return
         idle = [key for key in mine if self.slots[key].is_idle]
         if not idle:
-            raise UpstreamDown(self.server.name, f"you hold {self._max_links} sessions with it already, all in use")
+            raise UpstreamDown(self.server.name, f"you hold {limit} sessions with it already, all in use")
         self._spawn(self._closed(self.slots.pop(min(idle, key=lambda key: self.slots[key].used_at))))
 
     async def _closed(self, slot: Slot) -> None:
@@ -243,7 +247,7 @@ class Holdings:
             try:
                 await self._revive()
             except (UpstreamDown, UpstreamError) as error:
-                log.info("%s is still down: %s", self.server.key, error)
+                log.info("%s is still down: %s", self.server.key, brief(error))
             else:
                 log.info("%s is back", self.server.key)
                 return

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.answering import Answering, ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
@@ -163,7 +163,7 @@ class LegacyHttpLink:
             try:
                 await self._call(self.session, method, params, ignore, no_requests)
             except UpstreamError as error:
-                log.info("%s refuses %s in its new session: %s", self.server.key, method, error)
+                log.info("%s refuses %s in its new session: %s", self.server.key, method, brief(error))
 
     async def _call(
         self,
@@ -234,7 +234,7 @@ class LegacyHttpLink:
         try:
             await self._exchange.deliver(session.headers, cancelled(call.id))
         except (UpstreamError, UpstreamDown) as error:
-            log.info("%s could not be told of a cancellation: %s", self.server.key, error)
+            log.info("%s could not be told of a cancellation: %s", self.server.key, brief(error))
 
     async def notify(self, method: str, params: Json | None) -> None:
         """See `Link.notify`."""
@@ -260,7 +260,7 @@ class LegacyHttpLink:
         try:
             await self.request(PING, None, on_notification=ignore, on_request=no_requests)
         except UpstreamError as error:
-            log.debug("%s answers a ping with %s", self.server.key, error)
+            log.debug("%s answers a ping with %s", self.server.key, brief(error))
 
     def seen_by(self, principal: str) -> Link:
         """The link as one principal gets it: a legacy session is one party's already."""
@@ -283,4 +283,4 @@ class LegacyHttpLink:
                 response = await self._exchange.send("DELETE", self.session.headers)
                 response.close()
         except (TimeoutError, UpstreamDown, aiohttp.ClientError) as error:
-            log.debug("%s was not told of the end of its session: %s", self.server.key, error)
+            log.debug("%s was not told of the end of its session: %s", self.server.key, brief(error))

@@ -14,7 +14,7 @@ from mcp.shared.inbound import (
     encode_header_value,
 )
 
-from portkey_mcp.errors import UpstreamError
+from portkey_mcp.errors import UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.answering import ignore, no_requests
 from portkey_mcp.upstream.flights import Flights, OnEnd, no_matter
@@ -130,7 +130,7 @@ class ModernHttpLink:
         try:
             await self.request("server/discover", None, on_notification=ignore, on_request=no_requests)
         except UpstreamError as error:
-            log.debug("%s answers server/discover with %s", self.server.key, error)
+            log.debug("%s answers server/discover with %s", self.server.key, brief(error))
 
     async def close(self) -> None:
         """See `Link.close`; there is nothing to tell the server."""

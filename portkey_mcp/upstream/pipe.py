@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.answering import Answering, ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
@@ -176,7 +176,7 @@ class Pipe:
         try:
             await self.request("", PING, None, ignore, no_requests)
         except UpstreamError as error:
-            log.debug("%s answers a ping with %s", self.server.key, error)
+            log.debug("%s answers a ping with %s", self.server.key, brief(error))
 
     async def close(self) -> None:
         """See `Link.close`."""
@@ -312,7 +312,7 @@ class Pipe:
         try:
             await self._wire.send(message)
         except (UpstreamDown, UpstreamError) as error:
-            log.info("%s could not be told of a cancellation: %s", self.server.key, error)
+            log.info("%s could not be told of a cancellation: %s", self.server.key, brief(error))
 
 
 async def _whose(_: Json) -> Json:

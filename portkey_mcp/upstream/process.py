@@ -74,7 +74,7 @@ class ProcessWire:
         code = self._process.returncode
         if code is None:
             return "its process closed its output"
-        return f"its process ended with exit code {code}; the log may say why"
+        return f"its process ended with exit code {code}; with PORTKEY_MCP_LOG_LEVEL=debug the log has what it said"
 
     async def send(self, message: Json) -> None:
         """See `Wire.send`."""
@@ -174,7 +174,7 @@ class ProcessWire:
         while chunk := await stderr.read(CHUNK):
             *ended, rest = (bytes(line) + chunk).split(b"\n")
             for one in ended:
-                channel.info("%s", one[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
+                channel.debug("%s", one[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
             line = bytearray(rest[:MAX_LOG_LINE])
 
 

@@ -5,7 +5,7 @@ import logging
 import random
 from typing import Protocol
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
 from portkey_mcp.upstream.answering import Answering, no_requests
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import backoff
@@ -79,7 +79,7 @@ class Standing:
         try:
             await self._reconnect_for_ever()
         except (UpstreamError, UpstreamDown) as error:
-            log.info("the standing stream of %s is gone: %s", self._exchange.server, error)
+            log.info("the standing stream of %s is gone: %s", self._exchange.server, brief(error))
         finally:
             self._settled.set()
 
@@ -144,7 +144,7 @@ class Standing:
                 elif not answering.withdraw(message):
                     self._attendants.tell(bare(self._holder.restore(message)))
         except UpstreamDown as error:
-            log.debug("the standing stream broke: %s", error)
+            log.debug("the standing stream broke: %s", brief(error))
         finally:
             answering.stop()
             stream.close()

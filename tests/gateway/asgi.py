@@ -87,7 +87,7 @@ class Browser:
 
     def __init__(self, app: ASGIApp, **headers: str) -> None:
         self._app = app
-        self.headers = {"host": "localhost:8080", "accept": BOTH, **_named(headers)}
+        self.headers = {"host": "localhost:8080", "accept": BOTH, "content-type": "application/json", **_named(headers)}
 
     @asynccontextmanager
     async def open(

@@ -383,3 +383,13 @@ async def test_a_standing_stream_tells_and_ends_when_its_visitor_may_not_enter_a
             assert "notifications/tools/list_changed" in [event.get("method") for event in standing.events]
             if era == "modern":
                 assert standing.events[-1]["result"]["resultType"] == "complete"
+
+
+async def test_a_page_in_a_browser_must_send_what_the_browser_asks_about_first() -> None:
+    async with serving(MemoryLink()) as served:
+        origin = "http://localhost:3000"
+        plain = await served.post(legacy("ping"), origin=origin, content_type="text/plain")
+        proper = await served.post(legacy("ping"), origin=origin, content_type="application/json; charset=utf-8")
+        program = await served.post(legacy("ping"), content_type="text/plain")
+
+    assert (plain.status, proper.status, program.status) == (415, 200, 200)

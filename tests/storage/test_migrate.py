@@ -96,3 +96,9 @@ def test_a_file_that_is_no_database_is_a_mistake(tmp_path: Path) -> None:
 def test_migrations_travel_inside_the_package() -> None:
     assert (MIGRATIONS / "env.py").is_file()
     assert MIGRATIONS.is_relative_to(Path(portkey_mcp.registry.tables.__file__).parents[1])
+
+
+def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    migrate(tmp_path / FILE)
+
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0

@@ -156,7 +156,7 @@ def test_a_code_is_an_error_on_a_client_span_and_on_a_server_span_unless_the_cal
         span.error(code, "why")
     client, _, server = recorder.done
     assert (client.attributes or {})["error.type"] == str(code)
-    assert (client.status.status_code, client.status.description) == (StatusCode.ERROR, "why")
+    assert (client.status.status_code, client.status.description) == (StatusCode.ERROR, None)
     assert (server.attributes or {})["rpc.response.status_code"] == str(code)
     erred = code not in CALLERS_MISTAKES
     assert ("error.type" in (server.attributes or {})) is erred
@@ -181,24 +181,24 @@ def test_other_results_are_no_errors(recorder: Recorder, result: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "description"),
+    ("error", "kind"),
     [
-        (UpstreamError({"code": -1, "message": "no"}), "-1", "no"),
-        (UpstreamError({"code": -1, "message": {}}), "-1", None),
-        (InvalidRequest(-32022, "version"), "-32022", "version"),
-        (UpstreamTimeout("files", "secret"), "portkey_mcp.errors.UpstreamTimeout", None),
-        (ValueError("secret"), "ValueError", None),
-        (asyncio.CancelledError(), "asyncio.exceptions.CancelledError", None),
+        (UpstreamError({"code": -1, "message": "no"}), "-1"),
+        (UpstreamError({"code": -1, "message": {}}), "-1"),
+        (InvalidRequest(-32022, "version"), "-32022"),
+        (UpstreamTimeout("files", "secret"), "portkey_mcp.errors.UpstreamTimeout"),
+        (ValueError("secret"), "ValueError"),
+        (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
     ],
 )
-def test_an_exception_that_leaves_a_span_is_its_failure(
-    recorder: Recorder, error: BaseException, kind: str, description: str | None
+def test_an_exception_that_leaves_a_span_is_its_failure_without_its_words(
+    recorder: Recorder, error: BaseException, kind: str
 ) -> None:
     with pytest.raises(type(error)), recorder.server():
         raise error
     [span] = recorder.done
     assert (span.attributes or {})["error.type"] == kind
-    assert (span.status.description or None) == description
+    assert span.status.description is None
     assert not span.events
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError, UpstreamTimeout
 from portkey_mcp.model import McpServer
+from portkey_mcp.upstream import holdings as holdings_module
 from portkey_mcp.upstream.holdings import Holdings
 from portkey_mcp.upstream.http import open_session
 from portkey_mcp.upstream.tasks import Tasks
@@ -111,6 +112,18 @@ async def test_a_client_that_greets_again_and_again_holds_only_so_many_sessions_
 
         await held.link(BOB)
         assert links[2].alive
+
+
+async def test_a_principal_whose_clients_declare_ever_new_capabilities_holds_only_so_many_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(holdings_module, "MAX_OWN_PROCESSES", 2)
+    async with holdings(stdio()) as held:
+        bobs = await held.link(BOB)
+        links = [await held.link(replace(ADA, capabilities={"x": {"n": number}})) for number in range(3)]
+        with anyio.fail_after(10):
+            await links[0].ended()
+        assert [link.alive for link in (bobs, *links)] == [True, False, True, True]
 
 
 async def test_a_session_in_use_is_not_ended_for_one_more() -> None:

@@ -59,7 +59,7 @@ async def test_the_environment_is_the_safe_one_and_the_servers_own(
 
 
 async def test_chatter_on_stdout_does_no_harm_and_stderr_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     async with pool() as links:
         link = await links.link(stdio(), ADA)
         assert await Heard().ask(link, "test/chatter") == {}
