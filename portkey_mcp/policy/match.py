@@ -12,6 +12,7 @@ for each run between two `*`. Names are the upstream's own, never the names of a
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote
 
@@ -32,6 +33,9 @@ _OF_PREFIX: dict[str, frozenset[Kind]] = {
 
 _SERVER = re.compile(r"[A-Za-z0-9_.*?-]+")
 
+_COMPILED = 10_000
+"""Patterns kept compiled, of all policies and bundles; each is a few hundred bytes."""
+
 _ROUNDS = 3
 """How often a URI is decoded: three times finds what was encoded twice, and is a bound."""
 
@@ -46,8 +50,9 @@ class Pattern:
     name: Test
 
 
+@lru_cache(maxsize=_COMPILED)
 def compile_pattern(text: str) -> Pattern:
-    """Compile one pattern.
+    """Compile one pattern; those in use stay compiled.
 
     Raises:
         ValueError: it is none; the message says what would be right.
