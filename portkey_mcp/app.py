@@ -1,8 +1,11 @@
 """The composition root: builds every object by hand, mounts every surface, owns the one lifespan. No behaviour."""
 
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -30,6 +33,14 @@ from portkey_mcp.settings import Settings, refuse_open_gateway
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
 from portkey_mcp.upstream.pool import LinkPool
+
+log = logging.getLogger(__name__)
+
+BEGIN_ANEW: Final = 1.0
+"""Seconds before work that failed is begun anew: soon enough for a change to be seen, rare enough for a log."""
+
+RECORD_EVERY: Final = 60.0
+"""Seconds between two writings of when keys were last used; what a crash may lose."""
 
 
 @dataclass
@@ -103,9 +114,10 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
             running.entrance = Entrance(
                 exchange, Admission(authenticate), lambda: running.directory, _hosts(settings), control
             )
-            tasks.start_soon(_follow, registry, identity, links, changes, running)
+            tasks.start_soon(_lasting, partial(_follow, registry, identity, links, changes, running))
+            tasks.start_soon(_lasting, partial(_record_use, identity))
             if settings.config is not None:
-                tasks.start_soon(provisioning.watch, settings.config)
+                tasks.start_soon(_lasting, partial(provisioning.watch, settings.config))
             yield
             running.entrance = None
             tasks.cancel_scope.cancel()
@@ -114,6 +126,23 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
             await identity.record_use()
             await database.close()
             await anyio.to_thread.run_sync(tracing.close)
+
+
+async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
+    """Run what shall never end; when it fails (a full disk, a locked file) it is begun anew, and calls go on."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("something that runs beside the calls failed; it is begun anew in %g s", BEGIN_ANEW)
+        await anyio.sleep(BEGIN_ANEW)
+
+
+async def _record_use(identity: Identity) -> None:
+    """Write now and then when keys were last used."""
+    while True:
+        await anyio.sleep(RECORD_EVERY)
+        await identity.record_use()
 
 
 async def _follow(registry: Registry, identity: Identity, links: LinkPool, changes: Changes, running: _Running) -> None:

@@ -1,11 +1,19 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 
+from portkey_mcp import app as app_module
 from portkey_mcp.app import build
 from portkey_mcp.errors import Mistake
+from portkey_mcp.identity.authenticate import Identity
+from portkey_mcp.registry.registry import Registry
+from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import load
+from portkey_mcp.storage.database import Database
 from tests.stories.gateway import gateway
 
 pytestmark = pytest.mark.anyio
@@ -51,3 +59,52 @@ async def test_a_hub_greets_and_lists_without_any_server(tmp_path: Path) -> None
         assert (await http.post(running.at(), json=ask)).json()["result"] == {"tools": []}, (
             "the root hub, for one workspace"
         )
+
+
+async def test_a_failure_beside_the_calls_ends_neither_them_nor_the_following_of_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app_module, "BEGIN_ANEW", 0.01)
+    refresh, failures, recovered = Identity.refresh, [OSError("the disk is full"), OSError("still")], anyio.Event()
+
+    async def failing(identity: Identity) -> None:
+        if failures:
+            raise failures.pop()
+        await refresh(identity)
+        recovered.set()
+
+    monkeypatch.setattr(Identity, "refresh", failing)
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    async with gateway(None, tmp_path, auth="none") as running, httpx2.AsyncClient() as http:
+        with anyio.fail_after(20):
+            await recovered.wait()
+            async with opened(tmp_path) as database:
+                await Registry(database, KeyRing.of(tmp_path)).add_workspace("later")
+            while (await http.post(running.at("later"), json=ask)).status_code != 200:
+                pass
+    assert "begun anew" in caplog.text
+
+
+async def test_the_last_use_of_a_key_is_written_while_the_gateway_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "RECORD_EVERY", 0.01)
+    async with opened(tmp_path) as database:
+        await Registry(database, KeyRing.of(tmp_path)).add_workspace("team")
+        key = await Identity(database).create_key("team", "ci")
+        headers, ask = {"x-portkey-api-key": key}, {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        async with gateway(None, tmp_path) as running, httpx2.AsyncClient(headers=headers) as http:
+            with anyio.fail_after(20):
+                assert (await http.post(running.at("team"), json=ask)).status_code == 200
+                while (await Identity(database).list_keys())[0].last_used is None:
+                    pass
+
+
+@asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[Database]:
+    """The gateway's database, as another process has it."""
+    database = await Database.open(data)
+    try:
+        yield database
+    finally:
+        await database.close()

@@ -1,6 +1,7 @@
 """One admitted HTTP request: what it brought, and whether its client is still there."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,8 @@ from portkey_mcp.errors import Refusal
 from portkey_mcp.gateway.changes import Again
 from portkey_mcp.gateway.reply import KEEP_ALIVE, Reply
 from portkey_mcp.model import Visit
+
+log = logging.getLogger(__name__)
 
 WATCH_AFTER: Final = 0.05
 """Seconds a call may take before anybody looks whether its client is still there. Most are answered sooner, and cost
@@ -100,12 +103,19 @@ class Watch:
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
         with scope:
-            while True:
-                message: Message | None = None
-                with anyio.move_on_after(KEEP_ALIVE):
-                    message = await self._receive()
-                if message is None:
-                    await self._reply.keep_alive()
-                elif message["type"] == "http.disconnect":
-                    self._leaves()
-                    return
+            try:
+                await self._look()
+            except Exception:
+                # The task is its own owner: whatever happens here may not take other calls with it.
+                log.exception("a client can no longer be watched")
+
+    async def _look(self) -> None:
+        while True:
+            message: Message | None = None
+            with anyio.move_on_after(KEEP_ALIVE):
+                message = await self._receive()
+            if message is None:
+                await self._reply.keep_alive()
+            elif message["type"] == "http.disconnect":
+                self._leaves()
+                return

@@ -12,11 +12,12 @@ from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from portkey_mcp.errors import InvalidRequest, PortkeyError
 from portkey_mcp.gateway.bridge.envelope import TASKS
-from portkey_mcp.gateway.bridge.way import Answers, as_object, refuse_question
+from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.hub_names import HubNames
-from portkey_mcp.gateway.lane import Lane, Means
+from portkey_mcp.gateway.lane import Lane, Means, Nobody
 from portkey_mcp.gateway.merged import CAPABILITIES, greeting, list_result, page_of
+from portkey_mcp.gateway.pages import pages
 from portkey_mcp.gateway.relabel import Relabel
 from portkey_mcp.gateway.single import wanted_of
 from portkey_mcp.gateway.snapshots import Snapshot, Snapshots
@@ -25,9 +26,6 @@ from portkey_mcp.gateway.visible import LISTINGS, Listing, used_thing
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.policy.match import compile_pattern
 from portkey_mcp.wire import Json
-
-MOST_PAGES = 100
-"""Pages taken from one server; a list that never ends is cut off here."""
 
 
 class Hub:
@@ -128,14 +126,10 @@ class Hub:
         # The envelope travels; the hub's cursor, and what another method was asked with, do not.
         params = self._call.params or {}
         asked: Json = {key: params[key] for key in params if key == "_meta"}
-        for _ in range(MOST_PAGES):
-            result = await lane.request(method, asked, _Deaf())
+        async for result in pages(lambda params: lane.request(method, params, Nobody()), asked):
             page = result.get(listing.member)
             things += page if isinstance(page, list) else []
-            ttl, cursor = result.get("ttlMs", 0), result.get("nextCursor")
-            if not isinstance(cursor, str) or cursor == asked.get("cursor"):
-                break
-            asked = {**asked, "cursor": cursor}
+            ttl = result.get("ttlMs", 0)
         # What has no name can have none on a hub, and nobody could ask for it.
         return [thing for thing in things if isinstance(as_object(thing).get(listing.key), str)], ttl
 
@@ -196,13 +190,3 @@ class _Relabelled:
 
     async def ask(self, message: Json) -> Json:
         return await self._answers.ask(message)
-
-
-class _Deaf:
-    """The client's side of a list that was asked for on its behalf: it hears only the result."""
-
-    async def notify(self, message: Json) -> None:
-        return
-
-    async def ask(self, message: Json) -> Json:
-        return refuse_question(message)

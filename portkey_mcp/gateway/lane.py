@@ -12,7 +12,7 @@ from portkey_mcp.errors import InvalidRequest, UpstreamError, UpstreamTimeout
 from portkey_mcp.gateway.bridge import legacy_on_modern, modern_on_legacy, same
 from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, modern_meta, own_fault
 from portkey_mcp.gateway.bridge.parked import Parking
-from portkey_mcp.gateway.bridge.way import Answers, Way, ignore, refuse_question, with_meta
+from portkey_mcp.gateway.bridge.way import Answers, Way, ignore, refuse, refuse_question, with_meta
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.schemas import Schemas, callable_tools
 from portkey_mcp.gateway.visible import View
@@ -113,7 +113,7 @@ class Lane:
         return with_meta(params, lambda meta: modern_meta(meta, self.call.capabilities, self.call.client_info, None))
 
     async def _cross(self, call: Call, link: Link, reply: Answers | None) -> Json:
-        answers = _Filtered(self.view, reply) if reply is not None else _Nobody()
+        answers = _Filtered(self.view, reply) if reply is not None else Nobody()
         headers = await self._headers(call, link)
         try:
             try:
@@ -139,10 +139,6 @@ class Lane:
         Raises:
             UpstreamError, UpstreamDown: as the upstream has it.
         """
-
-        async def refuse(message: Json) -> Json:
-            return refuse_question(message)
-
         with anyio.move_on_after(self._means.timeout):
             return await link.request(method, self.bare(link, params), on_notification=ignore, on_request=refuse)
         raise UpstreamTimeout(link.server.name, f"no answer to {method} within {self._means.timeout:g} s")
@@ -198,11 +194,12 @@ class _Filtered:
         return await self._reply.ask(message)
 
 
-class _Nobody:
-    """Nobody to hear or answer: the gateway's own requests."""
+class Nobody:
+    """Nobody to hear or answer: what the gateway asks on a caller's behalf."""
 
     async def notify(self, message: Json) -> None:
-        return
+        """Drop it."""
 
     async def ask(self, message: Json) -> Json:
+        """Refuse it."""
         return refuse_question(message)

@@ -5,7 +5,8 @@ before the call. It is fetched once per link and again when a tool is unknown or
 """
 
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -23,19 +24,14 @@ from mcp_types import HEADER_MISMATCH
 from portkey_mcp.errors import InvalidRequest, UpstreamError
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.pages import ListPage, pages
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json, Raw, dumps
-
-MOST_PAGES: Final = 100
-"""A list that never ends is cut off here."""
 
 REFRESH_AFTER: Final = 5.0
 """Seconds before a tool that was not in the list is looked for again."""
 
 _PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
-
-ListPage = Callable[[Json], Awaitable[Json]]
-"""Sends one `tools/list` with these params over the link, as the caller, and returns the raw result."""
 
 
 class Schemas:
@@ -102,21 +98,14 @@ def _contradiction(schema: Json | None, arguments: Json, headers: Mapping[str, s
 
 async def _fetch(list_page: ListPage) -> dict[str, Json]:
     schemas: dict[str, Json] = {}
-    params: Json = {}
-    for _ in range(MOST_PAGES):
-        try:
-            page = await list_page(params)
-        except UpstreamError:
-            break  # it calls tools that it does not list: nothing is known of them
-        tools = page.get("tools")
-        for tool in tools if isinstance(tools, list) else ():
-            if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-                schema = as_object(tool.get("inputSchema"))
-                schemas[tool["name"]] = schema if X_MCP_HEADER_KEY in dumps(schema).decode() else {}
-        cursor = page.get("nextCursor")
-        if not isinstance(cursor, str) or cursor == params.get("cursor"):
-            break
-        params = {"cursor": cursor}
+    # A server that calls tools it does not list: nothing is known of them.
+    with suppress(UpstreamError):
+        async for page in pages(list_page, {}):
+            tools = page.get("tools")
+            for tool in tools if isinstance(tools, list) else ():
+                if isinstance(tool, dict) and isinstance(tool.get("name"), str):
+                    schema = as_object(tool.get("inputSchema"))
+                    schemas[tool["name"]] = schema if X_MCP_HEADER_KEY in dumps(schema).decode() else {}
     return schemas
 
 

@@ -18,7 +18,7 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import METHOD_NOT_FOUND
 
 from portkey_mcp.errors import PortkeyError, UpstreamError
-from portkey_mcp.gateway.bridge.way import Answers, as_object, declared, refuse_question, with_meta
+from portkey_mcp.gateway.bridge.way import Answers, as_object, declared, refuse, refuse_question, with_meta
 from portkey_mcp.gateway.inbound import RequestId
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.session import Live
@@ -194,9 +194,6 @@ async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Ans
             await attended(link)
         elif lane.view.hears(message):
             await answers.notify(without_subscription(message))
-
-    async def refuse(message: Json) -> Json:
-        return refuse_question(message)
 
     if not wanted:
         await attended(link)

@@ -1,7 +1,7 @@
 """Between rows and the values of `model.py`. Pure."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from portkey_mcp.model import Bundle, Directory, McpServer, Transport, Workspace
 from portkey_mcp.policy import document as policy
@@ -9,8 +9,6 @@ from portkey_mcp.registry.tables import BundleRow, HostRow, ServerRow, Workspace
 
 Origin = Literal["file", "cli", "import", "dashboard"]
 """Who manages a row. What a file declares changes in that file only."""
-
-ORIGINS = get_args(Origin)
 
 
 def server_columns(server: McpServer) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.types import Message
 
 from portkey_mcp.gateway import arrival as arrival_module
 from portkey_mcp.gateway.arrival import Arrival, TooLarge, Watch, duplicates_of, headers_of
@@ -87,3 +88,20 @@ def test_headers_are_read_by_name_without_the_spaces_around_them_and_lines_are_k
     assert headers_of({"headers": lines}) == {"mcp-name": "a b", "accept": "x"}
     assert duplicates_of({"headers": lines}, headers_of({"headers": lines})) == ()
     assert ("mcp-name", "other") in duplicates_of({"headers": twice}, headers_of({"headers": twice}))
+
+
+async def test_a_watch_that_fails_takes_nothing_else_with_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks() -> Message:
+        raise OSError("the server is broken")
+
+    monkeypatch.setattr(arrival_module, "WATCH_AFTER", 0)
+    exchanged = Exchanged([])
+    async with anyio.create_task_group() as tasks:
+        watch = Watch(tasks, breaks, Reply(exchanged.send, Questions(), session=None), exchanged.hang_up)
+        with anyio.fail_after(10):
+            while "watched" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+        watch.stop()
+        assert not tasks.cancel_scope.cancel_called

@@ -11,7 +11,7 @@ from mcp_types import INTERNAL_ERROR
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError
 from portkey_mcp.gateway.bridge.envelope import TASKS, legacy_error, legacy_result, modern_meta
-from portkey_mcp.gateway.bridge.way import Way, as_object, refuse_question, send, with_meta
+from portkey_mcp.gateway.bridge.way import Way, as_object, refuse, refuse_question, send, with_meta
 from portkey_mcp.wire import Json
 
 MOST_ROUNDS: Final = 10
@@ -58,13 +58,10 @@ async def _call(way: Way) -> Json:
     capabilities = without_tasks(way.capabilities)
     params = with_meta(way.params, lambda meta: modern_meta(meta, capabilities, way.client_info, level))
 
-    async def ask(message: Json) -> Json:
-        return refuse_question(message)
-
     wait = FIRST_WAIT
     attempt = params
     for _ in range(MOST_ROUNDS):
-        result = await send(way, attempt, on_notification=way.reply.notify, on_request=ask)
+        result = await send(way, attempt, on_notification=way.reply.notify, on_request=refuse)
         if result.get("resultType") != "input_required":
             return result
         requests = as_object(result.get("inputRequests"))

@@ -11,7 +11,7 @@ from mcp_types.methods import INPUT_REQUIRED_METHODS
 from portkey_mcp.errors import UpstreamError
 from portkey_mcp.gateway.bridge.envelope import legacy_params, modern_error, modern_result
 from portkey_mcp.gateway.bridge.parked import Parked, Parking, digest_of
-from portkey_mcp.gateway.bridge.way import Way, as_object, ignore, log_level, refuse_question, send
+from portkey_mcp.gateway.bridge.way import Way, as_object, ignore, log_level, refuse, refuse_question, send
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
 
@@ -67,9 +67,6 @@ async def _answer(way: Way, parking: Parking, path: str) -> Json:
 
         return await parking.begin(way.principal, digest, run, HearingOf(way))
 
-    async def refuse(message: Json) -> Json:
-        return refuse_question(message)
-
     return await send(way, legacy_params(way.params), on_notification=HearingOf(way).notify, on_request=refuse)
 
 
@@ -115,9 +112,6 @@ async def _lower_level(way: Way) -> None:
         return
     if rank >= _levels.get(way.link, len(LEVELS)):
         return
-
-    async def refuse(message: Json) -> Json:
-        return refuse_question(message)
 
     with anyio.move_on_after(way.timeout), suppress(UpstreamError):
         await way.link.request("logging/setLevel", {"level": LEVELS[rank]}, on_notification=ignore, on_request=refuse)

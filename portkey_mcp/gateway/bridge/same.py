@@ -6,7 +6,7 @@ import anyio
 from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError
-from portkey_mcp.gateway.bridge.way import ASKABLE, Way, as_object, declared, ignore, refuse_question, send
+from portkey_mcp.gateway.bridge.way import ASKABLE, Way, as_object, declared, ignore, refuse, refuse_question, send
 from portkey_mcp.gateway.session import Live
 from portkey_mcp.wire import Json
 
@@ -46,11 +46,7 @@ async def _tell(way: Way, live: Live) -> None:
     told += [("resources/subscribe", {"uri": uri}) for uri in mine]
     for method, params in told:
         with anyio.move_on_after(way.timeout), suppress(UpstreamError):
-            await way.link.request(method, params, on_notification=ignore, on_request=_refuse)
-
-
-async def _refuse(message: Json) -> Json:
-    return refuse_question(message)
+            await way.link.request(method, params, on_notification=ignore, on_request=refuse)
 
 
 async def modern(way: Way) -> Json:
@@ -59,7 +55,7 @@ async def modern(way: Way) -> Json:
     Raises:
         InvalidRequest: the upstream wants input of a kind that the client did not declare (protocol.md R2).
     """
-    result = await send(way, way.params, on_notification=way.reply.notify, on_request=_refuse)
+    result = await send(way, way.params, on_notification=way.reply.notify, on_request=refuse)
     if "resultType" not in result:
         return {**result, "resultType": "complete"}
     if result["resultType"] == "input_required":

@@ -86,6 +86,11 @@ def refuse_question(message: Json) -> Json:
     return {"error": {"code": METHOD_NOT_FOUND, "message": f"The client does not support {message['method']}"}}
 
 
+async def refuse(message: Json) -> Json:
+    """Answers a link's question where there is no client to put it to, or none that may be asked."""
+    return refuse_question(message)
+
+
 def with_meta(params: Json | None, change: Callable[[Json], Json]) -> Json:
     """A copy of params whose `_meta` went through `change`; an empty `_meta` is left out unless it was there."""
     params = params or {}
