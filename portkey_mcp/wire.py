@@ -14,16 +14,13 @@ Json = dict[str, Any]
 
 
 class Raw(dict[str, Any]):
-    """An object as it was read, and `source`, the text of the message it came in; who changes it makes a plain dict.
+    """An object and its own JSON, `text`, so that it need not be written again; who changes it makes a plain dict."""
 
-    A result has a source only when its message had nothing but `jsonrpc`, `id` and `result`.
-    """
+    __slots__ = ("text",)
 
-    __slots__ = ("source",)
-
-    def __init__(self, members: Json, source: bytes) -> None:
+    def __init__(self, members: Json, text: bytes) -> None:
         super().__init__(members)
-        self.source = source
+        self.text = text
 
 
 DEEPEST: Final = 500

@@ -12,7 +12,6 @@ import anyio
 from starlette.types import Send
 
 from portkey_mcp.gateway.inbound import InAnswer, RequestId
-from portkey_mcp.gateway.splice import spliced
 from portkey_mcp.wire import Json, Raw, dumps
 
 KEEP_ALIVE: Final = 15.0
@@ -103,14 +102,11 @@ class Reply:
 
     async def finish(self, ident: RequestId | None, outcome: Json, status: int = 200) -> None:
         """Send the answer, `{"result": …}` or `{"error": …}`, and end the response."""
-        message = {"jsonrpc": "2.0", "id": ident, **outcome}
         if self.streaming:
-            await self.write(message)
+            await self.write({"jsonrpc": "2.0", "id": ident, **outcome})
             await self.close()
             return
-        result = outcome.get("result")
-        whole = spliced(ident, result) if isinstance(result, Raw) and ident is not None else None
-        await send_body(self._send, status, dumps(message) if whole is None else whole, self.extra_headers)
+        await send_body(self._send, status, message_text(ident, outcome), self.extra_headers)
 
     async def close(self) -> None:
         """End an event stream without a further message; an uncommitted response becomes an empty stream."""
@@ -119,6 +115,14 @@ class Reply:
 
     async def _body(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def message_text(ident: RequestId | None, outcome: Json) -> bytes:
+    """An answer as it goes out: around a result that has its text, only the message is written."""
+    result = outcome.get("result")
+    if isinstance(result, Raw):
+        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (dumps(ident), result.text)
+    return dumps({"jsonrpc": "2.0", "id": ident, **outcome})
 
 
 async def send_json(send: Send, status: int, value: Json, headers: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -115,7 +115,7 @@ def callable_tools(link: Link, result: Json) -> Json:
     A client must not use those over modern HTTP (2026-07-28 streamable-http, Custom Headers), and the gateway is the
     client of that leg.
     """
-    if isinstance(result, Raw) and X_MCP_HEADER_KEY.encode() not in result.source:
+    if isinstance(result, Raw) and X_MCP_HEADER_KEY.encode() not in result.text:
         return result
     tools = result.get("tools")
     if link.era != "modern" or link.server.transport != "http" or not isinstance(tools, list):

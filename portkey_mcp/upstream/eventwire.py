@@ -10,6 +10,7 @@ from yarl import URL
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import McpServer
+from portkey_mcp.upstream import reading
 from portkey_mcp.upstream.breaker import Gate
 from portkey_mcp.upstream.http import Exchange
 from portkey_mcp.upstream.sse import Event, OversizedEventError, SseParser
@@ -89,7 +90,7 @@ class EventWire:
 
     def _take(self, data: bytes) -> None:
         try:
-            message: Any = wire.loads(data)
+            message: Any = reading.read(data)
         except wire.MalformedJson:
             return
         self._waiting.extend(

@@ -7,7 +7,7 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
-from portkey_mcp.wire import Json, Raw
+from portkey_mcp.wire import Json
 
 PROGRESS = "notifications/progress"
 CANCELLED = "notifications/cancelled"
@@ -114,8 +114,7 @@ def result_of(message: Json, server: str) -> Json:
     """
     result = message.get("result")
     if isinstance(result, dict):
-        # With further members the text around the result is not what `Raw` promises.
-        return Raw(result, message.source) if isinstance(message, Raw) and len(message) == 3 else result
+        return result
     error = message.get("error")
     if isinstance(error, dict):
         raise UpstreamError(error)

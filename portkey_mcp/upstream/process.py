@@ -15,6 +15,7 @@ from mcp.client.stdio import get_default_environment
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import McpServer
+from portkey_mcp.upstream import reading
 from portkey_mcp.upstream.messages import INTERNAL_ERROR
 from portkey_mcp.upstream.sse import MAX_EVENT
 from portkey_mcp.upstream.tasks import Spawn
@@ -119,7 +120,7 @@ class ProcessWire:
         if not line.strip():
             return
         try:
-            message: Any = wire.loads(line)
+            message: Any = reading.read(line)
         except wire.MalformedJson as error:
             # Not the line itself: it may be a result, and those do not belong in a log.
             log.warning("%s wrote %d bytes to stdout that are no message: %s", self._server.key, len(line), error)

@@ -8,6 +8,7 @@ import aiohttp
 
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.upstream import reading
 from portkey_mcp.upstream.sse import MAX_EVENT, OversizedEventError, SseParser
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
@@ -111,9 +112,7 @@ class Stream:
         return head or await self._response.content.readany()
 
     def _take(self, data: bytes) -> None:
-        message = wire.loads(data)
-        if isinstance(message, dict) and not self._is_events:
-            message = wire.Raw(message, bytes(data))
+        message = reading.read(data)
         # Batches existed in 2025-03-26 and some servers still answer so.
         for one in message if isinstance(message, list) else [message]:
             if not isinstance(one, dict):
