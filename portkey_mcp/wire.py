@@ -6,7 +6,7 @@ member names, NaN and Infinity, numbers that overflow a float. Knows nothing of 
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, NoReturn
 
 Json = dict[str, Any]
@@ -14,13 +14,42 @@ Json = dict[str, Any]
 
 
 class Raw(dict[str, Any]):
-    """An object and its own JSON, `text`, so that it need not be written again; who changes it makes a plain dict."""
+    """An object with its own JSON, `text`, so that it need not be written again; who changes it makes a plain dict.
 
-    __slots__ = ("text",)
+    What is made of it again and again is made once, see `once`.
+    """
 
-    def __init__(self, members: Json, text: bytes) -> None:
+    __slots__ = ("_made", "_text")
+
+    MOST_MADE: Final = 64
+    """Things kept that were made of one object; the oldest go first."""
+
+    def __init__(self, members: Json, text: bytes | None = None) -> None:
         super().__init__(members)
-        self.text = text
+        self._text = text
+        self._made: dict[Hashable, Raw] | None = None
+
+    @property
+    def text(self) -> bytes:
+        """The JSON: as it came, or written when it is first asked for."""
+        if self._text is None:
+            self._text = dumps(self)
+        return self._text
+
+    def once(self, key: Hashable, make: Callable[[Json], Json]) -> "Raw":
+        """What `make` makes of this object, made once per key and kept as long as the object.
+
+        `key` must say all that the outcome depends on. What `make` returns unchanged is this object itself.
+        """
+        if self._made is None:
+            self._made = {}
+        made = self._made.get(key)
+        if made is None:
+            fresh = make(self)
+            made = self._made[key] = fresh if isinstance(fresh, Raw) else Raw(fresh)
+            if len(self._made) > self.MOST_MADE:
+                del self._made[next(iter(self._made))]
+        return made
 
 
 DEEPEST: Final = 500

@@ -68,3 +68,22 @@ def test_any_bytes_are_read_or_refused_and_nothing_else(data: bytes) -> None:
 def test_what_is_nested_as_deeply_as_it_may_be_is_read_and_written() -> None:
     wide_and_deep = b"[" + b"[]," * 1000 + b"[" * 499 + b"]" * 500
     assert wire.dumps(wire.loads(wide_and_deep)) == wide_and_deep
+
+
+def test_what_is_made_of_an_object_is_made_once_per_key() -> None:
+    raw = wire.Raw({"a": 1}, b'{"a":1}')
+    made = raw.once("b", lambda before: {**before, "b": 2})
+
+    assert made.text == b'{"a":1,"b":2}'
+    assert raw.once("b", lambda before: {}) is made
+    assert raw.once("c", lambda before: {"c": 3}) == {"c": 3}
+    assert raw.once("same", lambda before: before) is raw
+
+
+def test_only_so_much_that_was_made_is_kept() -> None:
+    raw = wire.Raw({}, b"{}")
+    first = raw.once(0, lambda _: {"n": 0})
+    for number in range(1, wire.Raw.MOST_MADE + 1):
+        raw.once(number, lambda _: {})
+
+    assert raw.once(0, lambda _: {"n": 0}) is not first
