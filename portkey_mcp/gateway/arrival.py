@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import anyio
@@ -32,13 +33,14 @@ class TooLarge(Refusal):
         return f"The body is larger than the {self.limit} bytes this gateway accepts"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Arrival:
     """A request that admission let in. `again` admits it anew, as things are then.
 
     `headers` are by name in lower case, the last of several; `duplicates` are all lines, when some name came twice.
     """
 
+    method: str
     visit: Visit
     again: Again
     headers: Mapping[str, str]
@@ -55,17 +57,19 @@ class Arrival:
         length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
             raise TooLarge(limit)
-        chunks, size = [], 0
+        chunks: list[bytes] = []
+        size = 0
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 return b""
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
             if size > limit:
                 raise TooLarge(limit)
             if not message.get("more_body", False):
-                return b"".join(chunks)
+                return b"".join((*chunks, chunk)) if chunks else chunk
+            chunks.append(chunk)
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -81,6 +85,14 @@ def duplicates_of(scope: Scope, headers: Mapping[str, str]) -> Sequence[tuple[st
     if len(headers) == len(scope["headers"]):
         return ()
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+
+
+@lru_cache(256)
+def accepted(accept: str) -> tuple[bool, bool]:
+    """What an Accept header allows: an event stream, and JSON (RFC 9110 section 12.5.1, weights left aside)."""
+    accept = accept.lower()
+    may_stream = any(kind in accept for kind in ("text/event-stream", "*/*", "text/*"))
+    return may_stream, may_stream or "application/json" in accept or "application/*" in accept
 
 
 class Watch:

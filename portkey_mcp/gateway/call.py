@@ -9,9 +9,10 @@ from portkey_mcp.model import Era, Introduction, Visit
 from portkey_mcp.wire import Json, dumps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
-    """One MCP request. `params` are raw, None when absent; capabilities and client info are the client's own.
+    """One MCP request, not changed once made. `params` are raw, None when absent; capabilities and client info are the
+    client's own.
 
     `session` and `live` belong to a legacy client that has shaken hands; `headers` are the HTTP request's, in lower
     case.
@@ -36,6 +37,14 @@ class Call:
         A session of its own where the client has one; else whoever is the same principal, from the same endpoint,
         with the same capabilities.
         """
+        live = self.live
+        if live is None:
+            return self._introduced()
+        if live.introduction is None:
+            live.introduction = self._introduced()
+        return live.introduction
+
+    def _introduced(self) -> Introduction:
         principal = self.visit.principal.id
         if self.session is not None:
             party = self.session.id
@@ -52,4 +61,6 @@ class Call:
 
     def about(self, method: str, params: Json | None) -> "Call":
         """The same caller asking something else."""
+        if method == self.method and params is self.params:
+            return self
         return replace(self, method=method, params=params)

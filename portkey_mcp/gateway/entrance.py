@@ -5,6 +5,7 @@ capitalise (clients.md sections 1 and 2), and a redirect would cost them their c
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.answer import http_status, rpc_error
-from portkey_mcp.gateway.arrival import TooLarge, headers_of
+from portkey_mcp.gateway.arrival import Arrival, TooLarge, duplicates_of, headers_of
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
@@ -25,6 +26,12 @@ PROBES: Final = ("/healthz", "/readyz")
 
 METHODS: Final = ("POST", "GET", "DELETE", "HEAD")
 MISDIRECTED, FORBIDDEN, WRONG_METHOD, CONTENT_TOO_LARGE = 421, 403, 405, 413
+
+REMEMBERED: Final = 4096
+"""Paths, hosts and visits whose reading is kept until the directory changes; all of them are strangers' to choose."""
+
+Place = tuple[str, ...]
+"""Where a path leads: `()`, `(workspace,)` or `(workspace, name)`."""
 
 
 class Entrance:
@@ -47,6 +54,10 @@ class Entrance:
         self._directory = directory
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._rest = rest
+        self._served = Directory()
+        self._visits: dict[tuple[str, Place], Visit] = {}
+        self._known = lru_cache(REMEMBERED)(self._is_known)
+        self._place = lru_cache(REMEMBERED)(self._place_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; `rest` gets what is none."""
@@ -59,11 +70,14 @@ class Entrance:
             await _refuse(send, refusal)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._served is not self._directory():
+            self._forget()
         headers = headers_of(scope)
-        path = _tidy(scope["path"])
-        if path not in PROBES and not await self._near(headers, send):
+        path, host = scope["path"], headers.get("host", "")
+        suspicious = "origin" in headers or not self._known(host)
+        if suspicious and _tidy(path) not in PROBES and not await self._near(headers, send):
             return
-        place = self._place(path, headers)
+        place = self._place(path, host)
         if place is None:
             await self._rest(scope, receive, send)
             return
@@ -73,14 +87,34 @@ class Entrance:
             return
 
         async def admit() -> Visit:
-            principal = await self._admission.admit(headers)
-            return self._admission.enter(principal, self._endpoint(place, principal))
+            return self._visit(place, await self._admission.admit(headers))
 
         visit = await admit()
         if scope["method"] == "HEAD":
             await send_json(send, 200, {})
             return
-        await self._exchange.serve(visit, admit, scope, receive, send)
+        duplicates = duplicates_of(scope, headers)
+        await self._exchange.serve(Arrival(scope["method"], visit, admit, headers, duplicates, receive, send))
+
+    def _forget(self) -> None:
+        """The directory is another one: nothing that was read with the last one counts any more."""
+        self._served = self._directory()
+        self._visits.clear()
+        self._known.cache_clear()
+        self._place.cache_clear()
+
+    def _visit(self, place: Place, principal: Principal) -> Visit:
+        """Let a principal in, or refuse; the same visit is the same object until directory or principal change."""
+        if self._served is not self._directory():
+            self._forget()
+        key = (principal.id, place)
+        visit = self._visits.get(key)
+        if visit is None or visit.principal is not principal:
+            visit = self._admission.enter(principal, self._endpoint(place, principal))
+            if len(self._visits) >= REMEMBERED:
+                self._visits.clear()
+            self._visits[key] = visit
+        return visit
 
     async def _near(self, headers: Mapping[str, str], send: Send) -> bool:
         """Turn away what a browser was tricked into sending (DNS rebinding; 2025-11-25 transports, Security)."""
@@ -93,21 +127,21 @@ class Entrance:
             return False
         return True
 
-    def _known(self, netloc: str) -> bool:
+    def _is_known(self, netloc: str) -> bool:
         """Whether a host, with or without port, is one of ours. Names decide; a rebinding attack needs a name."""
         host = host_of(netloc)
         return host in self._hosts or host in self._directory().hosts
 
-    def _place(self, path: str, headers: Mapping[str, str]) -> tuple[str, ...] | None:
-        """The endpoint's place, `()`, `(workspace,)` or `(workspace, name)`; None for any other path."""
-        parts = tuple(part for part in path.split("/") if part)
+    def _place_of(self, path: str, host: str) -> Place | None:
+        """Where a path leads; None for one that leads to no MCP endpoint, whatever is registered."""
+        parts = tuple(part for part in _tidy(path).split("/") if part)
         if not parts or parts[-1] != "mcp" or len(parts) > 3:
             return None
         place = parts[:-1]
-        alias = self._directory().hosts.get(host_of(headers.get("host", "")))
+        alias = self._directory().hosts.get(host_of(host))
         return tuple(alias.lower().split("/")) if not place and alias else place
 
-    def _endpoint(self, place: tuple[str, ...], principal: Principal) -> Endpoint | None:
+    def _endpoint(self, place: Place, principal: Principal) -> Endpoint | None:
         workspaces = self._directory().workspaces
         if not place:
             mine = [slug for slug in workspaces if principal.role_in(slug) is not None]

@@ -4,7 +4,6 @@ POST carries one message. GET opens a legacy session's standing stream, DELETE e
 is served in the ASGI task; a sibling watches for the client leaving once a call takes its time.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -13,12 +12,13 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
+from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.gateway.answer import rpc_error, status_of
-from portkey_mcp.gateway.arrival import Arrival, Watch, duplicates_of, headers_of
+from portkey_mcp.gateway.arrival import Arrival, Watch, accepted
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.changes import Again, Changes
+from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.inbound import (
     BadMessage,
@@ -57,22 +57,21 @@ class Exchange:
         self._running: dict[RunningKey, Callable[[], None]] = {}
         self._max_body = max_body
 
-    async def serve(self, visit: Visit, again: Again, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, arrival: Arrival) -> None:
         """Serve one admitted request. Refusals that are HTTP's own are raised: NotFound, TooLarge, BadMessage.
 
-        `again` admits it anew: a standing stream ends when the visitor may not enter any more, or finds another house.
+        A standing stream ends when its visitor may not enter any more, or finds another house.
         """
-        headers = headers_of(scope)
-        arrival = Arrival(visit, again, headers, duplicates_of(scope, headers), receive, send)
-        if scope["method"] == "POST":
+        if arrival.method == "POST":
             await self._post(arrival)
             return
+        headers, send = arrival.headers, arrival.send
         token = headers.get(SESSION_HEADER)
         if token is None or headers.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS:
             await send_json(send, 405, _error("Only POST is served without a session"), [(b"allow", b"POST")])
             return
-        session = self._sessions.open(token, visit)
-        if scope["method"] == "DELETE":
+        session = self._sessions.open(token, arrival.visit)
+        if arrival.method == "DELETE":
             self._sessions.end(session)
             await _empty(send, 200)
         else:
@@ -80,9 +79,8 @@ class Exchange:
 
     async def _post(self, arrival: Arrival) -> None:
         body = await arrival.body(self._max_body)
-        accept = (arrival.headers.get("accept") or "*/*").lower()
-        may_stream = "text/event-stream" in accept or "*/*" in accept or "text/*" in accept
-        if not may_stream and "application/json" not in accept and "application/*" not in accept:
+        may_stream, may_answer = accepted(arrival.headers.get("accept") or "*/*")
+        if not may_answer:
             await send_json(arrival.send, 406, _error(CONFLICTING_ACCEPT))
             return
         if "origin" in arrival.headers and not arrival.headers.get("content-type", "").startswith("application/json"):
@@ -181,24 +179,16 @@ class Exchange:
         A modern client that leaves cancels its call, a legacy one does not (2025-11-25 transports, Sending Messages).
         """
         key = (call.session.id, type(call.id), call.id) if call.session is not None else None
-        # A timeout without a time: asyncio's cheapest way to cancel just this.
-        staying = asyncio.timeout(None)
-        over = False
-
-        def leave() -> None:
-            if not over and not staying.expired():
-                staying.reschedule(asyncio.get_running_loop().time())
-
-        watch = Watch(self._tasks, arrival.receive, reply, leave if call.era == "modern" else _go_on)
+        staying = Cuttable()
+        watch = Watch(self._tasks, arrival.receive, reply, staying.cut if call.era == "modern" else _go_on)
         try:
-            async with staying:
+            with staying:
                 if key is not None:
-                    self._running[key] = leave
+                    self._running[key] = staying.cut
                 return await self._corridor.answer(call, reply)
-        except TimeoutError:
-            return None  # nothing else raises: `answer` turns every failure into an outcome
+        except WasCut:
+            return None
         finally:
-            over = True
             watch.stop()
             if key is not None:
                 self._running.pop(key, None)

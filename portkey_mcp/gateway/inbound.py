@@ -42,6 +42,9 @@ DEFAULT_LEGACY_VERSION: Final = "2025-03-26"
 LARGEST_INTRODUCTION: Final = 256 * 1024
 """Bytes of what a client says of itself, icons included: it is kept with every link that is opened for it."""
 
+SMALL: Final = LARGEST_INTRODUCTION // 6
+"""Bytes of a body that can hold no larger introduction, however its letters are escaped when it is measured."""
+
 PARAM_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
 
 
@@ -52,7 +55,7 @@ class BadMessage(InvalidRequest):
     id: RequestId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InRequest:
     """One request. `params` is raw; None when the member is absent.
 
@@ -108,7 +111,10 @@ def read(body: bytes, headers: Mapping[str, str], raw_headers: Sequence[tuple[st
         raise BadMessage(INVALID_REQUEST, 'The member "jsonrpc" must be "2.0"', id=ident)
     era = _era(message, headers)
     if "method" in message:
-        return _call(message, ident, era, headers, raw_headers)
+        call = _call(message, ident, era, headers, raw_headers)
+        if isinstance(call, InRequest) and len(body) > SMALL:
+            check_introduction([call.capabilities, call.client_info], call.id)
+        return call
     if era == "modern" or ident is None or ("result" in message) == ("error" in message):
         raise BadMessage(INVALID_REQUEST, "Not a JSON-RPC request, notification or response", id=ident)
     return InAnswer(ident, {key: message[key] for key in ("result", "error") if key in message})
@@ -151,8 +157,8 @@ def _call(
     if era == "legacy":
         version = headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_LEGACY_VERSION)
         return InRequest(ident, method, params, era, version, {}, {})
-    duplicated = find_duplicated_routing_header(raw_headers) or _duplicated_param(raw_headers)
-    if duplicated is not None:
+    duplicated = raw_headers and (find_duplicated_routing_header(raw_headers) or _duplicated_param(raw_headers))
+    if duplicated:
         raise BadMessage(HEADER_MISMATCH, f"{duplicated} header appears more than once", id=ident)
     try:
         route = classify_inbound_request(message, headers=headers)
@@ -166,7 +172,6 @@ def _call(
     if not isinstance(route.client_capabilities, dict):
         raise BadMessage(INVALID_PARAMS, "clientCapabilities must be an object", id=ident)
     info: Any = route.client_info
-    check_introduction([route.client_capabilities, info], ident)
     return InRequest(
         ident,
         method,

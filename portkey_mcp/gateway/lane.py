@@ -114,7 +114,7 @@ class Lane:
 
     async def _cross(self, call: Call, link: Link, reply: Answers | None) -> Json:
         answers = _Filtered(self.view, reply) if reply is not None else Nobody()
-        headers = await self._headers(call, link)
+        headers = None if call.era == link.era == "legacy" else await self._headers(call, link)
         try:
             try:
                 return await self._bridge(call, link, answers, headers)
@@ -160,17 +160,14 @@ class Lane:
                 param_headers=headers,
                 inject=span.inject,
             )
-            result = await self._forward(way, call)
+            if link.era == call.era:
+                result = await (same.legacy(way) if call.era == "legacy" else same.modern(way))
+            elif call.era == "legacy":
+                result = await legacy_on_modern.forward(way)
+            else:
+                result = await modern_on_legacy.forward(way, self._means.parking, call.visit.endpoint.path)
             span.result(result)
             return result
-
-    async def _forward(self, way: Way, call: Call) -> Json:
-        """The four cells."""
-        if way.link.era == "legacy":
-            if way.era == "legacy":
-                return await same.legacy(way)
-            return await modern_on_legacy.forward(way, self._means.parking, call.visit.endpoint.path)
-        return await same.modern(way) if way.era == "modern" else await legacy_on_modern.forward(way)
 
 
 def _check_era(call: Call) -> None:

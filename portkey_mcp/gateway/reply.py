@@ -121,7 +121,8 @@ def message_text(ident: RequestId | None, outcome: Json) -> bytes:
     """An answer as it goes out: around a result that has its text, only the message is written."""
     result = outcome.get("result")
     if isinstance(result, Raw):
-        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (dumps(ident), result.text)
+        told = b"%d" % ident if isinstance(ident, int) else dumps(ident)
+        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (told, result.text)
     return dumps({"jsonrpc": "2.0", "id": ident, **outcome})
 
 

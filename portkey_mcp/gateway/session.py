@@ -14,7 +14,7 @@ from typing import Any, Final
 import anyio
 
 from portkey_mcp.errors import NotFound
-from portkey_mcp.model import Visit
+from portkey_mcp.model import Introduction, Visit
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.wire import Json, MalformedJson, dumps, loads
 
@@ -48,6 +48,16 @@ class Session:
     client_info: Json = field(hash=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A token that was read: the session, and what must fit whoever brings it. `born` in seconds since the epoch."""
+
+    session: Session
+    born: int
+    principal: str
+    path: str
+
+
 @dataclass(slots=True)
 class Live:
     """What a session set after its handshake. `stream` is cancelled when a newer GET stream takes its place."""
@@ -62,6 +72,8 @@ class Live:
     stream: anyio.CancelScope | None = None
     visit: Visit | None = None
     """What admission granted when the client was last told how things are on its stream."""
+    introduction: Introduction | None = None
+    """How the client is introduced upstream, once that was made out."""
 
     def subscribe(self, server: str, uri: str, wanted: bool) -> None:
         """Add or remove one resource subscription and wake whoever serves the standing stream."""
@@ -78,7 +90,7 @@ class Sessions:
         self._lifetime = days * 86_400
         self._live: OrderedDict[str, Live] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._opened: OrderedDict[str, list[Any]] = OrderedDict()
+        self._opened: OrderedDict[str, _Opened] = OrderedDict()
 
     def mint(self, visit: Visit, ident: str, version: str, capabilities: Json, client_info: Json) -> Session:
         """Seal a new session for this visit.
@@ -108,24 +120,25 @@ class Sessions:
         Raises:
             NotFound: it does not open, is too old, was ended, or belongs to another principal or endpoint.
         """
-        ident, born, principal, path, version, capabilities, info = self._content(token)
-        mine = principal == visit.principal.id and path == visit.endpoint.path
-        if not mine or ident in self._ended or born + self._lifetime < time.time():
+        opened = self._opened.get(token) or self._open(token)
+        session = opened.session
+        mine = opened.principal == visit.principal.id and opened.path == visit.endpoint.path
+        if not mine or session.id in self._ended or opened.born + self._lifetime < time.time():
             raise NotFound(SESSION_GONE)
-        return Session(ident, token, version, capabilities, info)
+        return session
 
-    def _content(self, token: str) -> list[Any]:
-        """What a token holds; those in use are kept open, since each of their calls brings them again."""
-        content: list[Any] | None = self._opened.get(token)
-        if content is None:
-            try:
-                content = loads(self._keyring.open(token, SEAL))
-            except (Unsealable, MalformedJson):
-                raise NotFound(SESSION_GONE) from None
-            self._opened[token] = content
-            if len(self._opened) > KEPT_OPEN:
-                self._opened.popitem(last=False)
-        return content
+    def _open(self, token: str) -> "_Opened":
+        """Read a token; those in use are kept open, since each of their calls brings them again."""
+        try:
+            content = loads(self._keyring.open(token, SEAL))
+        except (Unsealable, MalformedJson):
+            raise NotFound(SESSION_GONE) from None
+        ident, born, principal, path, version, capabilities, info = content
+        opened = _Opened(Session(ident, token, version, capabilities, info), born, principal, path)
+        self._opened[token] = opened
+        if len(self._opened) > KEPT_OPEN:
+            self._opened.popitem(last=False)
+        return opened
 
     def end(self, session: Session) -> None:
         """End a session for good; its token opens no more in this process."""

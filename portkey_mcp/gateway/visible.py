@@ -14,7 +14,7 @@ from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.model import Era, Visit
 from portkey_mcp.policy.decide import Deny, Rules, Thing
 from portkey_mcp.policy.match import Kind, Pattern
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,17 @@ class View:
         listing = LISTINGS.get(method)
         if listing is None or self.whole or not isinstance(result.get(listing.member), list):
             return result
+        if isinstance(result, Raw):
+            return result.once((self.rules, self._eyes, self.chosen), lambda whole: self._seen(listing, whole))
+        return self._seen(listing, result)
+
+    @property
+    def _eyes(self) -> tuple[object, ...]:
+        """All of a visitor that a decision can depend on."""
+        who = self.visit.principal
+        return who.id, who.groups, who.role_in(self.visit.endpoint.workspace.slug)
+
+    def _seen(self, listing: Listing, result: Json) -> Json:
         things = [
             thing
             for thing in result[listing.member]

@@ -11,21 +11,32 @@ answer holds, so no other spelling opens what is denied.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from portkey_mcp.model import Principal, Role, Visit
+from portkey_mcp.model import Role, Visit
 from portkey_mcp.policy.document import Policy, Rule, Whom
 from portkey_mcp.policy.match import URI_KINDS, Kind, Pattern, Test, compile_pattern, readings
 
 _SERVERS_REMEMBERED = 1024
+_DECISIONS_REMEMBERED = 16_384
+_LONGEST_REMEMBERED = 256
+"""Characters of a name whose decision is kept: names are the caller's to choose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(NamedTuple):
     """What is asked about. `name` is the upstream's own: a tool's or prompt's name, a URI, a URI template's text."""
 
     kind: Kind
     server: str
     name: str
+
+
+class Who(NamedTuple):
+    """All of a visitor that a decision depends on: the principal's id and groups, the role in the workspace."""
+
+    id: str
+    groups: tuple[str, ...]
+    role: Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,8 @@ class Rules:
             _ready(index, rule, rule.enabled) for index, rule in enumerate(policy.rules) if rule.enabled is not None
         )
         self._near = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._cut_down)
+        self._decided = lru_cache(maxsize=_DECISIONS_REMEMBERED)(self._decide)
+        self._touching = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._denies_something_of)
 
     def decide(self, visit: Visit, thing: Thing) -> Allow | Deny:
         """Decide about one thing for one visitor."""
@@ -84,8 +97,13 @@ class Rules:
         near = self._near(thing.kind, thing.server)
         if not near:
             return _UNRULED
+        who = Who(visit.principal.id, visit.principal.groups, role)
+        return self._decided(thing, who) if len(thing.name) <= _LONGEST_REMEMBERED else self._decide(thing, who)
+
+    def _decide(self, thing: Thing, who: "Who") -> Allow | Deny:
+        near = self._near(thing.kind, thing.server)
         names = readings(thing.name) if thing.kind in URI_KINDS else (thing.name,)
-        verdicts = [_verdict(near, visit.principal, role, name) for name in names]
+        verdicts = [_verdict(near, who, name) for name in names]
         return next((verdict for verdict in verdicts if isinstance(verdict, Deny)), verdicts[0])
 
     def keep(self, visit: Visit, things: Iterable[Thing]) -> list[Thing]:
@@ -97,6 +115,9 @@ class Rules:
 
         False: its lists are the same for every member, may pass as they are and keep a public `cacheScope`.
         """
+        return self._touching(server)
+
+    def _denies_something_of(self, server: str) -> bool:
         return any(not rule.enabled and any(p.server(server) for p in rule.patterns) for rule in self._rules)
 
     def _cut_down(self, kind: Kind, server: str) -> tuple[_Near, ...]:
@@ -109,14 +130,14 @@ class Rules:
         return tuple(near)
 
 
-def fits(whom: Whom | None, principal: Principal, role: Role) -> bool:
-    """Whether a rule for `whom` is for this principal, who has `role` in the workspace."""
+def fits(whom: Whom | None, who: Who) -> bool:
+    """Whether a rule for `whom` is for this visitor."""
     if whom is None:
         return True
     return (
-        (whom.roles is None or role in whom.roles)
-        and (whom.groups is None or any(group in whom.groups for group in principal.groups))
-        and (whom.people is None or principal.id in whom.people)
+        (whom.roles is None or who.role in whom.roles)
+        and (whom.groups is None or any(group in whom.groups for group in who.groups))
+        and (whom.people is None or who.id in whom.people)
     )
 
 
@@ -125,8 +146,8 @@ def _ready(index: int, rule: Rule, enabled: bool) -> _Ready:
     return _Ready(index, tuple(compile_pattern(text) for text in rule.match), rule.for_, enabled, verdict)
 
 
-def _verdict(near: tuple[_Near, ...], principal: Principal, role: Role, name: str) -> Allow | Deny:
+def _verdict(near: tuple[_Near, ...], who: Who, name: str) -> Allow | Deny:
     for rule in near:
-        if any(fit(name) for fit in rule.names) and fits(rule.whom, principal, role):
+        if any(fit(name) for fit in rule.names) and fits(rule.whom, who):
             return rule.verdict
     return _UNRULED

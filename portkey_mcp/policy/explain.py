@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portkey_mcp.model import Visit
-from portkey_mcp.policy.decide import Allow, Rules, Thing, fits
+from portkey_mcp.policy.decide import Allow, Rules, Thing, Who, fits
 from portkey_mcp.policy.document import Policy, Rule
 from portkey_mcp.policy.match import URI_KINDS, compile_pattern, readings
 
@@ -31,10 +31,11 @@ def explain(policy: Policy, visit: Visit, thing: Thing) -> Explanation:
     """Explain what `Rules(policy).decide(visit, thing)` answers, and agree with it."""
     decision = Rules(policy).decide(visit, thing)
     role = visit.principal.role_in(visit.endpoint.workspace.slug)
+    who = Who(visit.principal.id, visit.principal.groups, role) if role is not None else None
     found = tuple(
         Fit(number, rule.match, rule.enabled, decided=decision.rule == number - 1)
         for number, rule in enumerate(policy.rules, start=1)
-        if role is not None and _is_about(rule, thing) and fits(rule.for_, visit.principal, role)
+        if who is not None and _is_about(rule, thing) and fits(rule.for_, who)
     )
     if not isinstance(decision, Allow):
         return Explanation(False, decision.reason, found)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 def arrival(exchanged: Exchanged, **headers: str) -> Arrival:
     nobody: Any = None
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Arrival(nobody, nobody, named, (), exchanged.receive, exchanged.send)
+    return Arrival("POST", nobody, nobody, named, (), exchanged.receive, exchanged.send)
 
 
 async def test_a_body_is_read_to_its_end_and_up_to_the_limit() -> None:

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway import arrival as arrival_module
 from portkey_mcp.gateway.answer import http_status
-from portkey_mcp.gateway.arrival import TooLarge
+from portkey_mcp.gateway.arrival import Arrival, TooLarge, duplicates_of, headers_of
 from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
@@ -44,7 +44,9 @@ class Served:
             return self.place.visit(principal=principal)
 
         try:
-            await self._exchange.serve(await admit(), admit, scope, receive, send)
+            headers = headers_of(scope)
+            again = duplicates_of(scope, headers)
+            await self._exchange.serve(Arrival(scope["method"], await admit(), admit, headers, again, receive, send))
         except Refusal as refusal:
             status = 413 if isinstance(refusal, TooLarge) else http_status(refusal)
             ident = refusal.id if isinstance(refusal, BadMessage) else None

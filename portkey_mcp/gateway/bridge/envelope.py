@@ -31,6 +31,9 @@ ENVELOPE: Final = (
     LOG_LEVEL_META_KEY,
 )
 
+LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
+"""Methods whose results are long, come again and again, and are written anew only when they changed."""
+
 TASKS: Final = "io.modelcontextprotocol/tasks"
 
 

@@ -10,9 +10,9 @@ import anyio
 from mcp_types import INTERNAL_ERROR
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError
-from portkey_mcp.gateway.bridge.envelope import TASKS, legacy_error, legacy_result, modern_meta
+from portkey_mcp.gateway.bridge.envelope import LISTS, TASKS, legacy_error, legacy_result, modern_meta
 from portkey_mcp.gateway.bridge.way import Way, as_object, refuse, refuse_question, send, with_meta
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 
 MOST_ROUNDS: Final = 10
 """Rounds of required input for one call; the number the SDKs agree on."""
@@ -36,6 +36,8 @@ async def forward(way: Way) -> Json:
         result = await _call(way)
     except UpstreamError as error:
         raise UpstreamError(legacy_error(way.method, error.error), error.status, error.headers) from None
+    if isinstance(result, Raw) and way.method in LISTS:
+        return result.once("legacy", lambda listed: legacy_result(way.method, listed))
     return legacy_result(way.method, result)
 
 

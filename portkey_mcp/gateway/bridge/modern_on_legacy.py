@@ -9,11 +9,11 @@ from mcp_types import URL_ELICITATION_REQUIRED
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 
 from portkey_mcp.errors import UpstreamError
-from portkey_mcp.gateway.bridge.envelope import legacy_params, modern_error, modern_result
+from portkey_mcp.gateway.bridge.envelope import LISTS, legacy_params, modern_error, modern_result
 from portkey_mcp.gateway.bridge.parked import Parked, Parking, digest_of
 from portkey_mcp.gateway.bridge.way import Way, as_object, ignore, log_level, refuse, refuse_question, send
 from portkey_mcp.upstream.link import Link
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw, dumps
 
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
@@ -37,7 +37,9 @@ async def forward(way: Way, parking: Parking, path: str) -> Json:
         UpstreamError: with the code the modern era has for it.
         InvalidRequest: a retry whose state is not to be trusted, or too many parked calls.
     """
-    await _lower_level(way)
+    wanted = log_level(way.params)
+    if wanted is not None:
+        await _lower_level(way, wanted)
     try:
         result = await _answer(way, parking, path)
     except UpstreamError as error:
@@ -46,14 +48,18 @@ async def forward(way: Way, parking: Parking, path: str) -> Json:
         raise UpstreamError(modern_error(way.method, error.error), error.status, error.headers) from None
     if result.get("resultType") == "input_required":
         return result
+    if isinstance(result, Raw) and way.method in LISTS:
+        # Whose list it is, is part of what is written into it.
+        who = dumps(way.link.hello.get("serverInfo"))
+        return result.once(("modern", who), lambda listed: modern_result(way.method, listed, way.link.hello))
     return modern_result(way.method, result, way.link.hello)
 
 
 async def _answer(way: Way, parking: Parking, path: str) -> Json:
     params = way.params or {}
     state = params.get("requestState")
-    digest = digest_of(path, way.method, params)
     if isinstance(state, str) and way.method in INPUT_REQUIRED_METHODS:
+        digest = digest_of(path, way.method, params)
         return await parking.resume(
             way.principal, digest, state, as_object(params.get("inputResponses")), HearingOf(way)
         )
@@ -65,7 +71,7 @@ async def _answer(way: Way, parking: Parking, path: str) -> Json:
 
             return await send(way, legacy_params(way.params), on_notification=parked.notify, on_request=ask)
 
-        return await parking.begin(way.principal, digest, run, HearingOf(way))
+        return await parking.begin(way.principal, digest_of(path, way.method, params), run, HearingOf(way))
 
     return await send(way, legacy_params(way.params), on_notification=HearingOf(way).notify, on_request=refuse)
 
@@ -105,9 +111,9 @@ def _rank(level: object) -> int | None:
     return LEVELS.index(level) if level in LEVELS else None
 
 
-async def _lower_level(way: Way) -> None:
+async def _lower_level(way: Way, wanted: str) -> None:
     """Make the legacy session at least as talkative as this request wants; others filter for themselves."""
-    rank = _rank(log_level(way.params))
+    rank = _rank(wanted)
     if rank is None or "logging" not in as_object(way.link.hello.get("capabilities")):
         return
     if rank >= _levels.get(way.link, len(LEVELS)):

@@ -17,7 +17,7 @@ async def legacy(way: Way) -> Json:
     async def ask(message: Json) -> Json:
         return await way.reply.ask(message) if way.may_ask(message) else refuse_question(message)
 
-    if way.live is not None:
+    if way.live is not None and way.link not in way.live.told:
         await _tell(way, way.live)
     result = await send(way, way.params, on_notification=way.reply.notify, on_request=ask)
     if way.live is not None:
@@ -36,8 +36,6 @@ def _remember(way: Way, live: Live) -> None:
 
 async def _tell(way: Way, live: Live) -> None:
     """Bring a link that was opened later, or again, to where the session is."""
-    if way.link in live.told:
-        return
     live.told.add(way.link)
     told: list[tuple[str, Json]] = []
     if live.log_level is not None and "logging" in as_object(way.link.hello.get("capabilities")):

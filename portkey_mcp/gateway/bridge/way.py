@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from mcp_types import LOG_LEVEL_META_KEY, METHOD_NOT_FOUND
 
+from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.errors import UpstreamTimeout
 from portkey_mcp.gateway.session import Live
 from portkey_mcp.model import Era
@@ -124,45 +125,82 @@ async def send(
         UpstreamTimeout: nothing came for `timeout` seconds, or the call exceeds its hard limit.
         UpstreamError, UpstreamDown: as the link says.
     """
-    endless = way.method == "subscriptions/listen"
-    loop = asyncio.get_running_loop()
-    began, asking, over = loop.time(), 0, False
-
-    def more_time() -> None:
-        if not endless and not over:
-            latest = began + way.timeout * HARD_LIMIT
-            patience.reschedule(latest if asking else min(latest, loop.time() + way.timeout))
-
-    async def heard(message: Json) -> None:
-        more_time()
-        await on_notification(message)
-
-    async def asked(message: Json) -> Json:
-        nonlocal asking
-        asking += 1
-        more_time()
-        try:
-            return await on_request(message)
-        finally:
-            asking -= 1
-            more_time()
-
+    if params is not None:
+        params = with_meta(params, way.inject)
+    if way.method == "subscriptions/listen":
+        return await way.link.request(
+            way.method,
+            params,
+            on_notification=on_notification,
+            on_request=on_request,
+            param_headers=way.param_headers,
+        )
+    patience = Patience(way.timeout, on_notification, on_request)
     try:
-        # asyncio's own: a cancel scope of anyio costs a call several times as much.
-        async with asyncio.timeout_at(None if endless else began + way.timeout) as patience:
+        with patience.block:
             return await way.link.request(
                 way.method,
-                with_meta(params, way.inject) if params is not None else None,
-                on_notification=heard,
-                on_request=asked,
+                params,
+                on_notification=patience.heard,
+                on_request=patience.asked,
                 param_headers=way.param_headers,
             )
-    except TimeoutError:
-        if not patience.expired():
-            raise
+    except WasCut:
         raise UpstreamTimeout(way.link.server.name, f"no answer within {way.timeout:g} s", sent=True) from None
     finally:
-        over = True
+        patience.stop()
+
+
+class Patience:
+    """The clock of one call, which cuts `block` when it runs out, at the loop's time `at`."""
+
+    __slots__ = (
+        *("_asking", "_latest", "_loop", "_over", "_timeout", "_timer"),
+        *("_on_notification", "_on_request", "at", "block"),
+    )
+
+    def __init__(
+        self,
+        timeout: float,
+        on_notification: Callable[[Json], Awaitable[None]],
+        on_request: Callable[[Json], Awaitable[Json]],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        self._timeout, self._latest = timeout, now + timeout * HARD_LIMIT
+        self._on_notification, self._on_request = on_notification, on_request
+        self._asking, self._over = 0, False
+        self.block = Cuttable()
+        self.at = now + timeout
+        self._timer = self._loop.call_at(self.at, self.block.cut)
+
+    def stop(self) -> None:
+        """The call is over."""
+        self._over = True
+        self._timer.cancel()
+
+    async def heard(self, message: Json) -> None:
+        """A notification came: the clock starts anew."""
+        self._restart()
+        await self._on_notification(message)
+
+    async def asked(self, message: Json) -> Json:
+        """The client is asked: the clock stands still meanwhile."""
+        self._asking += 1
+        self._restart()
+        try:
+            return await self._on_request(message)
+        finally:
+            self._asking -= 1
+            self._restart()
+
+    def _restart(self) -> None:
+        at = self._latest if self._asking else min(self._latest, self._loop.time() + self._timeout)
+        # A timer that is set as it should be stays: setting it again and again would keep it from ever ringing.
+        if at != self.at and not self._over:
+            self.at = at
+            self._timer.cancel()
+            self._timer = self._loop.call_at(at, self.block.cut)
 
 
 async def ignore(message: Json) -> None:

@@ -1,4 +1,3 @@
-import asyncio
 from typing import Any
 
 import anyio
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from portkey_mcp.errors import UpstreamTimeout
 from portkey_mcp.gateway.bridge import way as bridge_way
-from portkey_mcp.gateway.bridge.way import declared, log_level, refuse_question, send, with_meta
+from portkey_mcp.gateway.bridge.way import Patience, declared, log_level, refuse_question, send, with_meta
 from portkey_mcp.wire import Json
 from tests.gateway.house import LEVEL_KEY, way_of
 from tests.gateway.memory_link import Asked, Client, MemoryLink
@@ -92,25 +91,25 @@ async def test_a_silent_upstream_is_given_its_time_and_then_cancelled() -> None:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Timeout]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[Patience]:
     """The clocks of calls, as they are started."""
-    started: list[asyncio.Timeout] = []
-    start = asyncio.timeout_at
+    started: list[Patience] = []
 
-    def timeout_at(when: float | None) -> asyncio.Timeout:
-        started.append(start(when))
-        return started[-1]
+    class Seen(Patience):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            started.append(self)
 
-    monkeypatch.setattr(asyncio, "timeout_at", timeout_at)
+    monkeypatch.setattr(bridge_way, "Patience", Seen)
     return started
 
 
-async def test_each_notification_starts_the_clock_anew(clock: list[asyncio.Timeout]) -> None:
-    deadlines: list[float | None] = []
+async def test_each_notification_starts_the_clock_anew(clock: list[Patience]) -> None:
+    deadlines: list[float] = []
 
     async def talkative(asked: Asked) -> Json:
         for _ in range(3):
-            deadlines.append(clock[-1].when())
+            deadlines.append(clock[-1].at)
             await anyio.lowlevel.checkpoint()
             await asked.notify({"method": "notifications/progress"})
         return {"ok": True}
@@ -136,11 +135,11 @@ async def test_a_call_that_only_ever_makes_progress_ends_at_its_hard_limit(monke
         await sent(link, {})
 
 
-async def test_the_clock_stands_still_while_the_client_is_asked(clock: list[asyncio.Timeout]) -> None:
+async def test_the_clock_stands_still_while_the_client_is_asked(clock: list[Patience]) -> None:
     left: list[float] = []
 
     def look() -> None:
-        left.append((clock[-1].when() or 0) - anyio.current_time())
+        left.append(clock[-1].at - anyio.current_time())
 
     async def asks(asked: Asked) -> Json:
         look()
