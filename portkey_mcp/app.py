@@ -49,10 +49,28 @@ class _Running:
 
     directory: Directory = field(default_factory=Directory)
     entrance: Entrance | None = None
+    changes: Changes = field(default_factory=Changes)
 
 
-def build(settings: Settings) -> ASGIApp:
-    """The gateway as an ASGI application. Nothing is opened before its lifespan begins."""
+@dataclass(frozen=True)
+class Gateway:
+    """The gateway as an ASGI application."""
+
+    _running: _Running
+    _control: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        entrance = self._running.entrance
+        await (self._control if entrance is None or scope["type"] != "http" else entrance)(scope, receive, send)
+
+    def end_streams(self) -> None:
+        """Before stopping: standing streams, which never end by themselves, end in good order. Calls go on."""
+        self._running.changes.close()
+
+
+def build(settings: Settings) -> Gateway:
+    """The gateway. Nothing is opened before its lifespan begins."""
     running = _Running()
 
     @asynccontextmanager
@@ -72,11 +90,7 @@ def build(settings: Settings) -> ASGIApp:
         ready = running.entrance is not None
         return JSONResponse({"status": "ok" if ready else "starting"}, 200 if ready else 503)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        outermost = running.entrance if scope["type"] == "http" and running.entrance is not None else control
-        await outermost(scope, receive, send)
-
-    return app
+    return Gateway(running, control)
 
 
 @asynccontextmanager
@@ -101,11 +115,10 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
                 spans=tracing.spans,
                 timeout=settings.call_timeout_seconds,
             )
-            changes = Changes()
             exchange = Exchange(
-                Corridor(means, Snapshots(tasks)),
+                Corridor(means, Snapshots(tasks, means.catalogue.freshness)),
                 Sessions(keyring, settings.session_days),
-                changes,
+                running.changes,
                 tasks,
                 max_body=settings.max_body_bytes,
             )
@@ -114,7 +127,7 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
             running.entrance = Entrance(
                 exchange, Admission(authenticate), lambda: running.directory, _hosts(settings), control
             )
-            tasks.start_soon(_lasting, partial(_follow, registry, identity, links, changes, running))
+            tasks.start_soon(_lasting, partial(_follow, registry, identity, links, running))
             tasks.start_soon(_lasting, partial(_record_use, identity))
             if settings.config is not None:
                 tasks.start_soon(_lasting, partial(provisioning.watch, settings.config))
@@ -145,7 +158,7 @@ async def _record_use(identity: Identity) -> None:
         await identity.record_use()
 
 
-async def _follow(registry: Registry, identity: Identity, links: LinkPool, changes: Changes, running: _Running) -> None:
+async def _follow(registry: Registry, identity: Identity, links: LinkPool, running: _Running) -> None:
     """Serve from what is registered now, whoever changed it: this process, its files, or the command line."""
     async for _ in registry.revisions():
         before, after = running.directory, await registry.directory()
@@ -156,7 +169,7 @@ async def _follow(registry: Registry, identity: Identity, links: LinkPool, chang
             for name, server in workspace.servers.items():
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
-        changes.tell()
+        running.changes.tell()
 
 
 async def _local(_: Mapping[str, str]) -> Principal:

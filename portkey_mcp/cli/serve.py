@@ -17,14 +17,14 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp import __version__
-from portkey_mcp.app import build
+from portkey_mcp.app import Gateway, build
 from portkey_mcp.cli.options import Config, Data, Host, Port, load
 from portkey_mcp.errors import PortkeyError
 from portkey_mcp.settings import Settings
 from portkey_mcp.telemetry import logs
 
 GRACE: Final = 10
-"""Seconds that calls under way may take to end once the gateway is told to stop; standing streams never end alone."""
+"""Seconds that calls under way may take to end once the gateway is told to stop; standing streams end at once."""
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted; uvicorn's own figure."""
@@ -74,7 +74,8 @@ def _demo_document() -> dict[str, object]:
 
 def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
     _log(settings.log_level)
-    app = _Remembering(build(settings))
+    gateway = build(settings)
+    app = _Remembering(gateway)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -89,7 +90,7 @@ def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     try:
-        _Uvicorn(config, demo_banner(settings) if demo else banner(settings)).run(sockets=[listener])
+        _Uvicorn(config, gateway, demo_banner(settings) if demo else banner(settings)).run(sockets=[listener])
     except SystemExit:
         raise app.failure or PortkeyError("the gateway could not start") from None
 
@@ -103,9 +104,9 @@ def _log(level: str) -> None:
 class _Uvicorn(uvicorn.Server):
     """uvicorn that says where it listens only once the gateway is ready, and leaves the failures of its start to us."""
 
-    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, banner: str) -> None:
         super().__init__(config)
-        self._banner = banner
+        self._gateway, self._banner = gateway, banner
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -114,6 +115,10 @@ class _Uvicorn(uvicorn.Server):
         gc.collect()
         gc.freeze()
         print(self._banner, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gateway.end_streams()
+        await super().shutdown(sockets)
 
 
 class _Remembering:

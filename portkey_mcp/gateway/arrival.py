@@ -1,26 +1,14 @@
-"""One admitted HTTP request: what it brought, and whether its client is still there."""
+"""One admitted HTTP request: what it brought, and what its client takes."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
 
-import anyio
-from anyio.abc import TaskGroup
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from portkey_mcp.errors import Refusal
 from portkey_mcp.gateway.changes import Again
-from portkey_mcp.gateway.reply import KEEP_ALIVE, Reply
 from portkey_mcp.model import Visit
-
-log = logging.getLogger(__name__)
-
-WATCH_AFTER: Final = 0.05
-"""Seconds a call may take before anybody looks whether its client is still there. Most are answered sooner, and cost
-a timer instead of a task."""
 
 
 @dataclass
@@ -93,41 +81,3 @@ def accepted(accept: str) -> tuple[bool, bool]:
     accept = accept.lower()
     may_stream = any(kind in accept for kind in ("text/event-stream", "*/*", "text/*"))
     return may_stream, may_stream or "application/json" in accept or "application/*" in accept
-
-
-class Watch:
-    """Notices a client leaving, and keeps a silent line alive meanwhile; `stop` it when the answer is there."""
-
-    def __init__(self, tasks: TaskGroup, receive: Receive, reply: Reply, leaves: Callable[[], None]) -> None:
-        self._tasks, self._receive, self._reply, self._leaves = tasks, receive, reply, leaves
-        self._scope: anyio.CancelScope | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._timer.cancel()
-        if self._scope is not None:
-            self._scope.cancel()
-
-    def _begin(self) -> None:
-        self._scope = anyio.CancelScope()
-        self._tasks.start_soon(self._watch, self._scope)
-
-    async def _watch(self, scope: anyio.CancelScope) -> None:
-        with scope:
-            try:
-                await self._look()
-            except Exception:
-                # The task is its own owner: whatever happens here may not take other calls with it.
-                log.exception("a client can no longer be watched")
-
-    async def _look(self) -> None:
-        while True:
-            message: Message | None = None
-            with anyio.move_on_after(KEEP_ALIVE):
-                message = await self._receive()
-            if message is None:
-                await self._reply.keep_alive()
-            elif message["type"] == "http.disconnect":
-                self._leaves()
-                return

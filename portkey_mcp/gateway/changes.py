@@ -16,6 +16,12 @@ class Changes:
 
     def __init__(self) -> None:
         self._told = anyio.Event()
+        self._closing = False
+
+    def close(self) -> None:
+        """The gateway is about to stop: whoever serves without end shall end, now and from now on."""
+        self._closing = True
+        self.tell()
 
     def tell(self) -> None:
         """Say that something changed."""
@@ -25,9 +31,9 @@ class Changes:
     async def outdated(self, visit: Visit, again: Again) -> Visit | None:
         """Return once this visit is not what admission would grant any more: another workspace, role, or none.
 
-        Gives what it grants now, None where it refuses.
+        Gives what it grants now, None where it refuses or the gateway stops.
         """
-        while True:
+        while not self._closing:
             told = self._told
             try:
                 now = await again()
@@ -36,3 +42,4 @@ class Changes:
             if now != visit:
                 return now
             await told.wait()
+        return None

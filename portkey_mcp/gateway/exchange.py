@@ -16,7 +16,7 @@ from starlette.types import Send
 
 from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.gateway.answer import rpc_error, status_of
-from portkey_mcp.gateway.arrival import Arrival, Watch, accepted
+from portkey_mcp.gateway.arrival import Arrival, accepted
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.corridor import Corridor
@@ -34,6 +34,7 @@ from portkey_mcp.gateway.reply import Questions, Reply, send_json
 from portkey_mcp.gateway.session import Session, Sessions, new_session_id
 from portkey_mcp.gateway.single import wanted_of
 from portkey_mcp.gateway.standing import goodbye, stream, tell_all_changed
+from portkey_mcp.gateway.watch import Pulse, Watch
 from portkey_mcp.model import Visit
 
 SESSION_HEADER: Final = "mcp-session-id"
@@ -52,7 +53,7 @@ class Exchange:
         self._corridor = corridor
         self._sessions = sessions
         self._changes = changes
-        self._tasks = tasks
+        self._pulse = Pulse(tasks)
         self._questions = Questions()
         self._running: dict[RunningKey, Callable[[], None]] = {}
         self._max_body = max_body
@@ -180,7 +181,7 @@ class Exchange:
         """
         key = (call.session.id, type(call.id), call.id) if call.session is not None else None
         staying = Cuttable()
-        watch = Watch(self._tasks, arrival.receive, reply, staying.cut if call.era == "modern" else _go_on)
+        watch = Watch(self._pulse, arrival.receive, reply, staying.cut if call.era == "modern" else _go_on)
         try:
             with staying:
                 if key is not None:
@@ -223,7 +224,7 @@ class Exchange:
         reply = Reply(arrival.send, self._questions, session=session.id)
         with anyio.CancelScope() as scope:
             live.stream = scope
-            watch = Watch(self._tasks, arrival.receive, reply, scope.cancel)
+            watch = Watch(self._pulse, arrival.receive, reply, scope.cancel)
             async with anyio.create_task_group() as group:
                 await reply.commit()
                 if live.visit not in (None, visit):

@@ -4,6 +4,7 @@ An event stream is committed by the first notification or question, or when the 
 `KEEP_ALIVE` seconds; until then an error can still carry its own HTTP status (protocol.md H9).
 """
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -69,6 +70,9 @@ class Reply:
         self._session = session
         self.may_stream = may_stream
         self.streaming = False
+        self.over = False
+        self.spoke_at = asyncio.get_running_loop().time()
+        """When something was last written, or could have been; the loop's time."""
         self.extra_headers: list[tuple[bytes, bytes]] = []
 
     async def notify(self, message: Json) -> None:
@@ -95,13 +99,14 @@ class Reply:
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def keep_alive(self) -> None:
-        """Send a comment line, so that nobody between takes silence for death."""
-        if self.may_stream:
+        """Send a comment line, so that nobody between takes silence for death; nothing once the reply is given."""
+        if self.may_stream and not self.over:
             await self.commit()
             await self._body(b": keep-alive\r\n\r\n")
 
     async def finish(self, ident: RequestId | None, outcome: Json, status: int = 200) -> None:
         """Send the answer, `{"result": …}` or `{"error": …}`, and end the response."""
+        self.over = True
         if self.streaming:
             await self.write({"jsonrpc": "2.0", "id": ident, **outcome})
             await self.close()
@@ -110,10 +115,12 @@ class Reply:
 
     async def close(self) -> None:
         """End an event stream without a further message; an uncommitted response becomes an empty stream."""
+        self.over = True
         await self.commit()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _body(self, data: bytes) -> None:
+        self.spoke_at = asyncio.get_running_loop().time()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
 

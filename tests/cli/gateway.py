@@ -24,6 +24,10 @@ class Gateway:
     banner: str
     process: Process
 
+    def stop(self) -> None:
+        """Tell it to end, as a service manager does."""
+        self.process.terminate()
+
 
 @asynccontextmanager
 async def gateway(*arguments: object, env: dict[str, str] | None = None) -> AsyncIterator[Gateway]:
@@ -36,7 +40,8 @@ async def gateway(*arguments: object, env: dict[str, str] | None = None) -> Asyn
         try:
             banner = await _banner(process)
             yield Gateway(re.findall(r"listens on (\S+)", banner)[0], banner, process)
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             with anyio.fail_after(READY):
                 assert await process.wait() == 0
         finally:

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 
 from portkey_mcp.cli.serve import listen
 from portkey_mcp.errors import PortkeyError
+from portkey_mcp.wire import Json
 from tests.cli.gateway import gateway
 from tests.cli.program import run
 
@@ -31,6 +33,31 @@ async def test_the_demo_serves_the_sdk_client_in_both_eras() -> None:
             async with Client(f"{demo.url}/demo/example/mcp", mode=mode) as client:
                 result = await client.call_tool("add", {"a": 1, "b": 2})
                 assert result.structured_content == {"sum": 3}
+
+
+async def test_standing_streams_end_in_good_order_when_the_gateway_is_stopped() -> None:
+    envelope = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    wanted = {"notifications": {"toolsListChanged": True}, "_meta": envelope}
+    message = {"jsonrpc": "2.0", "id": "news", "method": "subscriptions/listen", "params": wanted}
+    headers = {"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
+    events: list[Json] = []
+    async with (
+        gateway("demo", "--port", 0) as demo,
+        httpx2.AsyncClient(timeout=30) as client,
+        client.stream("POST", f"{demo.url}/demo/mcp", json=message, headers=headers) as stream,
+    ):
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                if not events:
+                    demo.stop()
+                events.append(json.loads(line[5:]))
+
+    assert events[0]["method"] == "notifications/subscriptions/acknowledged"
+    assert events[-1]["id"] == "news"
+    assert events[-1]["result"]["resultType"] == "complete"
 
 
 async def test_serve_says_where_endpoints_are_and_how_to_get_a_key(tmp_path: Path) -> None:

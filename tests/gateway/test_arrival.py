@@ -1,14 +1,8 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 import pytest
-from starlette.types import Message
 
-from portkey_mcp.gateway import arrival as arrival_module
-from portkey_mcp.gateway.arrival import Arrival, TooLarge, Watch, duplicates_of, headers_of
-from portkey_mcp.gateway.reply import Questions, Reply
+from portkey_mcp.gateway.arrival import Arrival, TooLarge, accepted, duplicates_of, headers_of
 from tests.gateway.asgi import Exchanged
 
 pytestmark = pytest.mark.anyio
@@ -40,47 +34,6 @@ async def test_who_leaves_before_the_end_of_a_body_has_sent_none() -> None:
     assert await arrival(exchanged).body(4) == b""
 
 
-@asynccontextmanager
-async def watching(exchanged: Exchanged, left: anyio.Event) -> AsyncIterator[Watch]:
-    async with anyio.create_task_group() as tasks:
-        reply = Reply(exchanged.send, Questions(), session=None)
-        watch = Watch(tasks, exchanged.receive, reply, left.set)
-        yield watch
-        watch.stop()
-
-
-async def test_a_client_that_leaves_a_long_call_is_noticed() -> None:
-    exchanged, left = Exchanged([]), anyio.Event()
-    async with watching(exchanged, left):
-        exchanged.hang_up()
-        with anyio.fail_after(10):
-            await left.wait()
-
-
-async def test_a_short_call_has_no_task_that_watches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival_module, "WATCH_AFTER", 3600)
-    exchanged, left = Exchanged([]), anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        watch = Watch(tasks, exchanged.receive, Reply(exchanged.send, Questions(), session=None), left.set)
-        exchanged.hang_up()
-        await anyio.wait_all_tasks_blocked()
-        watch.stop()
-    assert not left.is_set()
-
-
-async def test_a_watch_that_is_stopped_sees_and_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival_module, "WATCH_AFTER", 0)
-    monkeypatch.setattr(arrival_module, "KEEP_ALIVE", 3600)
-    exchanged, left = Exchanged([]), anyio.Event()
-    async with watching(exchanged, left) as watch:
-        await anyio.wait_all_tasks_blocked()
-        watch.stop()
-        exchanged.hang_up()
-        await anyio.wait_all_tasks_blocked()
-    assert not left.is_set()
-    assert not exchanged.messages
-
-
 def test_headers_are_read_by_name_without_the_spaces_around_them_and_lines_are_kept_where_a_name_came_twice() -> None:
     lines = [(b"mcp-name", b" a b\t"), (b"accept", b"x")]
     twice = [*lines, (b"mcp-name", b"other")]
@@ -90,18 +43,8 @@ def test_headers_are_read_by_name_without_the_spaces_around_them_and_lines_are_k
     assert ("mcp-name", "other") in duplicates_of({"headers": twice}, headers_of({"headers": twice}))
 
 
-async def test_a_watch_that_fails_takes_nothing_else_with_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def breaks() -> Message:
-        raise OSError("the server is broken")
-
-    monkeypatch.setattr(arrival_module, "WATCH_AFTER", 0)
-    exchanged = Exchanged([])
-    async with anyio.create_task_group() as tasks:
-        watch = Watch(tasks, breaks, Reply(exchanged.send, Questions(), session=None), exchanged.hang_up)
-        with anyio.fail_after(10):
-            while "watched" not in caplog.text:
-                await anyio.lowlevel.checkpoint()
-        watch.stop()
-        assert not tasks.cancel_scope.cancel_called
+def test_what_a_client_takes_is_read_from_its_accept_header() -> None:
+    assert accepted("application/json, text/event-stream") == (True, True)
+    assert accepted("Application/JSON") == (False, True)
+    assert accepted("*/*") == (True, True)
+    assert accepted("text/html") == (False, False)

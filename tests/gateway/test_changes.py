@@ -48,3 +48,22 @@ async def test_a_visit_is_outdated_once_admission_would_not_grant_it_as_it_was(n
         changes.tell()
         with anyio.fail_after(5):
             await done.wait()
+
+
+async def test_everything_is_outdated_once_the_gateway_stops() -> None:
+    changes = Changes()
+    ended: list[Visit | None] = []
+
+    async def again() -> Visit:
+        return BEFORE
+
+    async def wait() -> None:
+        ended.append(await changes.outdated(BEFORE, again))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            changes.close()
+        await wait()
+    assert ended == [None, None]

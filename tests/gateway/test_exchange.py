@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from portkey_mcp.errors import Refusal, Unauthenticated
-from portkey_mcp.gateway import arrival as arrival_module
+from portkey_mcp.gateway import watch as watch_module
 from portkey_mcp.gateway.answer import http_status
 from portkey_mcp.gateway.arrival import Arrival, TooLarge, duplicates_of, headers_of
 from portkey_mcp.gateway.changes import Changes
@@ -246,7 +246,7 @@ async def test_a_burst_of_notifications_comes_in_order_and_before_the_result() -
 
 
 async def test_a_long_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival_module, "KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(watch_module, "KEEP_ALIVE", 0.01)
     link = MemoryLink()
     link.on("prompts/list", lambda asked: anyio.sleep_forever())
     message, headers = modern("prompts/list")
