@@ -15,7 +15,7 @@ from starlette.types import Send
 from portkey_mcp.gateway.inbound import InAnswer, RequestId
 from portkey_mcp.wire import Json, Raw, dumps
 
-KEEP_ALIVE: Final = 15.0
+KEEP_ALIVE: Final = 20.0
 """Seconds of silence before a comment line; common proxies drop idle connections after 30 to 60."""
 
 STREAM_HEADERS: Final = [
@@ -101,6 +101,7 @@ class Reply:
     async def keep_alive(self) -> None:
         """Send a comment line, so that nobody between takes silence for death; nothing once the reply is given."""
         if self.may_stream and not self.over:
+            self.spoke_at = asyncio.get_running_loop().time()  # now, so that nobody says it twice while this waits
             await self.commit()
             await self._body(b": keep-alive\r\n\r\n")
 

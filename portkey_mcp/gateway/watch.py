@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
@@ -17,8 +17,12 @@ WATCH_AFTER: Final = 0.05
 """Seconds a call may take before anybody looks whether its client is still there. Most are answered sooner, and cost
 a timer instead of a task."""
 
-BEATS: Final = 4
+BEATS: Final = 10
 """How often the pulse looks for silent lines within `KEEP_ALIVE`: so much later may a comment come."""
+
+
+TOGETHER: Final = 16
+"""Lines that one task keeps alive: it costs more than what it writes, and a client that does not read stops it."""
 
 
 class Pulse:
@@ -47,13 +51,15 @@ class Pulse:
     def _beat(self) -> None:
         self._beating = False
         silent = asyncio.get_running_loop().time() - self._every
-        for reply in self._replies:
-            if reply.spoke_at <= silent:
-                self.tasks.start_soon(self._keep_alive, reply)
+        due = [reply for reply in self._replies if reply.spoke_at <= silent]
+        for start in range(0, len(due), TOGETHER):
+            self.tasks.start_soon(_keep_alive, due[start : start + TOGETHER])
         if self._replies:
             self._set()
 
-    async def _keep_alive(self, reply: Reply) -> None:
+
+async def _keep_alive(replies: Sequence[Reply]) -> None:
+    for reply in replies:
         try:
             await reply.keep_alive()
         except Exception:

@@ -1,33 +1,52 @@
 """Trace context in `params._meta` and in HTTP headers: W3C `traceparent`, `tracestate` and `baggage` (SEP-414).
 
-Knows the three keys and their formats; starts no span. What is malformed is as good as absent.
+Knows the three keys and their formats; starts no span. What is malformed is as good as absent. Reads exactly what
+OpenTelemetry's own propagator reads, without the detour over its ambient context.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace.span import TraceState
 
 from portkey_mcp.wire import Json
 
 PARENT, STATE, BAGGAGE = "traceparent", "tracestate", "baggage"
 
-_w3c = TraceContextTextMapPropagator()
+LONGEST_PARENT: Final = 512
+LONGEST_STATE: Final = 8192
+"""Characters beyond which OpenTelemetry does not read a `traceparent`, and a `tracestate`."""
+
+FLAGS: Final = tuple(map(TraceFlags, range(256)))
+"""Every value a trace's flags can have; they are immutable, so one of each is enough."""
+
+_FORMAT = re.compile(r"[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:(-.*)|[ \t]*)$")
 
 
 def extract(carrier: Mapping[str, Any]) -> SpanContext | None:
     """The context a carrier names, or None. `carrier` is a `_meta` or a mapping of lower-case headers."""
     parent = carrier.get(PARENT)
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or len(parent) > LONGEST_PARENT:
         return None
-    found = {PARENT: parent}
-    state = carrier.get(STATE)
-    if isinstance(state, str):
-        found[STATE] = state
-    context = get_current_span(_w3c.extract(found, Context())).get_span_context()
+    match = _FORMAT.match(parent)
+    if match is None:
+        return None
+    version, trace, span, flags, more = match.groups()
+    if version == "ff" or (version == "00" and more):
+        return None
+    found = carrier.get(STATE)
+    state = _state(found) if isinstance(found, str) and len(found) <= LONGEST_STATE else None
+    context = SpanContext(int(trace, 16), int(span, 16), True, FLAGS[int(flags, 16)], state)
     return context if context.is_valid else None
+
+
+@lru_cache(maxsize=256)  # of at most `LONGEST_STATE` characters each
+def _state(header: str) -> TraceState:
+    return TraceState.from_header([header])
 
 
 def below(parent: SpanContext | None) -> Context:
@@ -37,7 +56,9 @@ def below(parent: SpanContext | None) -> Context:
 
 def inject(meta: Json, span: SpanContext, baggage: frozenset[str]) -> Json:
     """A copy of `meta` that names `span` as the parent, with only the members of the baggage named in `baggage`."""
-    found = {key: value for key, value in meta.items() if key not in (PARENT, STATE, BAGGAGE)}
+    found = {**meta}
+    for key in (PARENT, STATE, BAGGAGE):
+        found.pop(key, None)
     found[PARENT] = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
     if span.trace_state:
         found[STATE] = span.trace_state.to_header()

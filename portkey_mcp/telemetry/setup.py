@@ -18,9 +18,12 @@ from typing import Final
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from portkey_mcp.errors import Mistake
+from portkey_mcp.telemetry.encoding import swift
 from portkey_mcp.telemetry.names import SCOPE, SERVICE
+from portkey_mcp.telemetry.recorder import Recorder, binding_limits
 from portkey_mcp.telemetry.recording import Recording
 from portkey_mcp.telemetry.spans import SILENT, Spans
 
@@ -58,11 +61,12 @@ def start(version: str, baggage: Iterable[str] = ()) -> Telemetry:
     """
     if not _wanted():
         return Telemetry(SILENT)
-    processor = BatchSpanProcessor(_exporter())
+    # Starts no span: it reads from the environment who samples, and has the resource and the maker of ids.
     provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
-    provider.add_span_processor(processor)
-    tracer = provider.get_tracer(SCOPE, version)
-    return Telemetry(Recording(tracer, frozenset(baggage)), processor)
+    scope, limits, exporter = InstrumentationScope(SCOPE, version), binding_limits(), _exporter()
+    processor = BatchSpanProcessor(exporter if limits else swift(exporter, provider.resource, scope))
+    recorder = Recorder(provider, scope, processor, limits)
+    return Telemetry(Recording(recorder, frozenset(baggage)), processor)
 
 
 def _wanted() -> bool:

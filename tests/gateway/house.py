@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.bridge.way import Way
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.catalogue import Catalogue
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.lane import Lane, Means
 from portkey_mcp.gateway.schemas import Schemas
@@ -61,6 +62,16 @@ def way_of(link: MemoryLink, method: str, params: Json | None, client: Client, e
 
 
 @dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
 class House:
     """The gateway's parts, made as app.py makes them."""
 
@@ -71,6 +82,7 @@ class House:
     corridor: Corridor
     sessions: Sessions
     tasks: TaskGroup
+    clock: Clock
 
     def visit(self, at: str = "alpha", principal: Principal = ADA) -> Visit:
         """A visit to a server, a bundle, or, with an empty name, the hub."""
@@ -140,8 +152,10 @@ async def house(
     )
     keyring = KeyRing.generate()
     async with anyio.create_task_group() as tasks:
-        means = Means(upstreams, keyring, Parking(keyring, tasks), Schemas(), SILENT, timeout)
-        snapshots = Snapshots(tasks)
+        clock = Clock()
+        catalogue = Catalogue(clock)
+        means = Means(upstreams, keyring, Parking(keyring, tasks), Schemas(), SILENT, timeout, catalogue)
+        snapshots = Snapshots(tasks, catalogue.freshness, clock)
         sessions = Sessions(keyring, days=30)
-        yield House(upstreams, workspace, means, snapshots, Corridor(means, snapshots), sessions, tasks)
+        yield House(upstreams, workspace, means, snapshots, Corridor(means, snapshots), sessions, tasks, clock)
         tasks.cancel_scope.cancel()

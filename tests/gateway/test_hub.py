@@ -89,6 +89,7 @@ async def test_one_dead_server_costs_the_others_nothing_and_its_last_good_list_s
     async with house(files, mail) as place:
         await tools(place)
         place.upstreams.down.add("files")
+        place.clock.now += 60
         outcome = await place.answer("tools/list", at="")
         failed = await place.answer("tools/call", {"name": "files__write"}, at="")
         worked = await place.answer("tools/call", {"name": "mail__send"}, at="")

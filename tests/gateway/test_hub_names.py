@@ -35,11 +35,11 @@ def names(
     return HubNames(KEYS, call, lanes)
 
 
-async def nothing(lane: Lane, method: str) -> list[Any]:
+async def nothing(lane: Lane, method: str, anew: bool) -> list[Any]:
     raise AssertionError(f"{method} of {lane.server.name} should not be needed")
 
 
-async def listed(lane: Lane, method: str) -> list[Any]:
+async def listed(lane: Lane, method: str, anew: bool) -> list[Any]:
     return [7, {}, {"name": 7}, {"name": "other"}, {"name": LONG}, {"name": "a.b"}]
 
 
@@ -123,7 +123,7 @@ async def test_no_name_uri_task_or_state_that_a_client_makes_up_does_worse(made_
 
 
 def sealed_by(hub: HubNames, server: str, **said: str) -> Json:
-    return hub.labels(hub._lanes[server]).result(said)
+    return hub.labels(hub.lanes[server]).result(said)
 
 
 async def test_a_task_goes_back_to_its_server_for_the_principal_who_has_it() -> None:
@@ -168,10 +168,10 @@ def test_each_server_gets_its_part_of_a_filter() -> None:
     uris = ["mcp+files+f:a", "mcp+files+f:secret", "mcp+mail+m:b", "f:a", "mcp+nobody+f:a"]
     able: Json = {"toolsListChanged": True, "resourceSubscriptions": uris, "taskIds": [task]}
 
-    assert hub.part(hub._lanes["files"], able) == {"toolsListChanged": True, "resourceSubscriptions": ["f:a"]}
-    assert hub.part(hub._lanes["mail"], able) == {
+    assert hub.part(hub.lanes["files"], able) == {"toolsListChanged": True, "resourceSubscriptions": ["f:a"]}
+    assert hub.part(hub.lanes["mail"], able) == {
         "toolsListChanged": True,
         "resourceSubscriptions": ["m:b"],
         "taskIds": ["7"],
     }
-    assert hub.part(hub._lanes["mail"], {"resourceSubscriptions": ["mcp+files+f:a"]}) == {}
+    assert hub.part(hub.lanes["mail"], {"resourceSubscriptions": ["mcp+files+f:a"]}) == {}

@@ -17,10 +17,10 @@ def things(*names: str) -> list[Json]:
 
 
 def all_pages(found: list[Json]) -> list[Json]:
-    given_out, cursor = page_of(found, TOOLS, {})
+    given_out, cursor = page_of(found, TOOLS, None)
     pages = 1
     while cursor is not None:
-        page, cursor = page_of(found, TOOLS, {"cursor": cursor})
+        page, cursor = page_of(found, TOOLS, cursor)
         given_out += page
         pages += 1
         assert pages <= len(found) // PAGE + 1
@@ -29,7 +29,7 @@ def all_pages(found: list[Json]) -> list[Json]:
 
 def test_a_list_that_fits_is_one_page_without_a_cursor() -> None:
     assert page_of(things("a", "b"), TOOLS, None) == (things("a", "b"), None)
-    assert page_of(things(*map(str, range(PAGE))), TOOLS, {})[1] is None
+    assert page_of(things(*map(str, range(PAGE))), TOOLS, None)[1] is None
 
 
 @pytest.mark.parametrize("count", [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE, 2 * PAGE + 1])
@@ -46,18 +46,18 @@ def test_paging_ends_even_where_a_server_lists_a_name_twice(names: list[str]) ->
 
 def test_a_cursor_outlives_things_that_come_and_go_elsewhere() -> None:
     names = [f"{number:04}" for number in range(PAGE + 10)]
-    _, cursor = page_of(things(*names), TOOLS, {})
-    page, _ = page_of(things("0000-new", *names[50:]), TOOLS, {"cursor": cursor})
+    _, cursor = page_of(things(*names), TOOLS, None)
+    page, _ = page_of(things("0000-new", *names[50:]), TOOLS, cursor)
 
     assert page == things(*names[PAGE:])
 
 
 def test_a_cursor_whose_thing_is_gone_is_refused() -> None:
     names = [f"{number:04}" for number in range(PAGE + 10)]
-    _, cursor = page_of(things(*names), TOOLS, {})
+    _, cursor = page_of(things(*names), TOOLS, None)
 
     with pytest.raises(InvalidRequest) as caught:
-        page_of(things(*names[PAGE:]), TOOLS, {"cursor": cursor})
+        page_of(things(*names[PAGE:]), TOOLS, cursor)
     assert caught.value.code == -32602
 
 
@@ -65,42 +65,33 @@ def test_a_cursor_whose_thing_is_gone_is_refused() -> None:
 def test_no_cursor_that_a_client_makes_up_does_worse_than_an_invalid_request(cursor: Any) -> None:
     if cursor is not None:
         with pytest.raises(InvalidRequest) as caught:
-            page_of(things("a"), TOOLS, {"cursor": cursor})
+            page_of(things("a"), TOOLS, cursor)
         assert caught.value.code == -32602
 
 
 @pytest.mark.parametrize("text", ["W10=", "WzFd", "e30=", "MQ==", "WyJhIiwxZTQwMF0=", "WyJhIiwiYiJd", "WyJhIiwwXQ=="])
 def test_a_cursor_of_another_shape_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        page_of(things("a"), TOOLS, {"cursor": text})
+        page_of(things("a"), TOOLS, text)
 
 
-def test_a_modern_list_is_private_and_as_fresh_as_its_shortest_lived_source() -> None:
-    result = list_result("modern", "tools", things("a"), "next", [5000, 100], [])
+def test_a_modern_list_is_private() -> None:
+    result = list_result("modern", "tools", things("a"), "next", [])
 
     assert result == {
         "resultType": "complete",
         "tools": things("a"),
         "nextCursor": "next",
-        "ttlMs": 100,
         "cacheScope": "private",
     }
 
 
-@pytest.mark.parametrize("ttls", [[], [5, -1], [5, None], [5, "9"]])
-def test_a_source_without_a_sound_lifetime_makes_the_list_fresh_for_no_time(ttls: list[Any]) -> None:
-    assert list_result("modern", "tools", [], None, ttls, [])["ttlMs"] == 0
-
-
-def test_a_stale_list_says_so_and_is_not_kept() -> None:
-    result = list_result("modern", "tools", [], None, [5000], ["files"])
-
-    assert result["_meta"] == {STALE_META: ["files"]}
-    assert result["ttlMs"] == 0
+def test_a_stale_list_says_so() -> None:
+    assert list_result("modern", "tools", [], None, ["files"])["_meta"] == {STALE_META: ["files"]}
 
 
 def test_a_legacy_list_has_no_modern_members() -> None:
-    assert list_result("legacy", "tools", things("a"), None, [5000], []) == {"tools": things("a")}
+    assert list_result("legacy", "tools", things("a"), None, []) == {"tools": things("a")}
 
 
 def test_a_legacy_greeting_speaks_the_clients_version_and_joins_instructions() -> None:

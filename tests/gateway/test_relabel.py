@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.gateway.relabel import Relabel
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 
 LABELS = Relabel("files", task=lambda task: f"task<{task}>", state=lambda state: f"state<{state}>")
 URI, SHOWN = "file:///a", "mcp+files+file:///a"
@@ -66,6 +66,21 @@ def test_links_and_embedded_resources_in_a_result_are_renamed_and_nothing_else()
         "structuredContent": {"uri": URI},
         "isError": False,
     }
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"content": [{"type": "text", "text": "hi"}], "structuredContent": {"uri": URI}},
+        {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}]},
+        {"contents": [{"text": "nowhere"}], "taskId": 7},
+        {"completion": {"values": []}},
+    ],
+)
+def test_a_result_in_which_nothing_is_renamed_stays_the_object_it_was(result: Json) -> None:
+    whole = Raw(result)
+
+    assert LABELS.result(whole) is whole
 
 
 def test_contents_of_a_read_resource_are_renamed() -> None:

@@ -53,10 +53,12 @@ async def traced(data: Path, monkeypatch: pytest.MonkeyPatch, **servers: Json) -
             while b"\n" not in said:
                 said += await collector.stdout.receive()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{said.split()[0].decode()}")
-        async with gateway(open_house(**servers), data) as served:
-            result = Traced(served)
-            yield result
-        collector.terminate()
+        try:
+            async with gateway(open_house(**servers), data) as served:
+                result = Traced(served)
+                yield result
+        finally:
+            collector.terminate()  # whatever happened: who opened it waits for its end
         said = b"".join([said, *[chunk async for chunk in collector.stdout]])
     result.raw = said.partition(b"\n")[2].decode()
     for line in result.raw.splitlines():

@@ -3,6 +3,7 @@
 Prints its port, then one JSON line for each export request: the spans in it, decoded by the official protobuf classes.
 """
 
+import gzip
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ def report(request: ExportTraceServiceRequest) -> None:
 class Http(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers["content-encoding"] == "gzip":
+            body = gzip.decompress(body)
         found = self.path == "/v1/traces"
         if found:
             report(ExportTraceServiceRequest.FromString(body))

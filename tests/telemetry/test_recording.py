@@ -9,11 +9,15 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind, StatusCode
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError, UpstreamTimeout
 from portkey_mcp.model import Endpoint, EndpointKind, McpServer, Principal, Visit, Workspace
-from portkey_mcp.telemetry.recording import CALLERS_MISTAKES, LONGEST, Recording
+from portkey_mcp.telemetry.encoding import Encoder
+from portkey_mcp.telemetry.recorder import Recorder
+from portkey_mcp.telemetry.recording import CALLERS_MISTAKES, Recording
+from portkey_mcp.telemetry.shapes import LONGEST
 from portkey_mcp.telemetry.spans import Span
 
 PRINCIPAL = Principal("p1", "Ada", "person", workspaces={"demo": "member"})
@@ -29,12 +33,12 @@ class Leg:
         self.server = McpServer("demo", "files", transport, url=url)
 
 
-class Recorder:
+class Kept:
     def __init__(self, baggage: frozenset[str] = frozenset()) -> None:
         self.exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.spans = Recording(provider.get_tracer("test"), baggage)
+        recorder = Recorder(provider, InstrumentationScope("test"), SimpleSpanProcessor(self.exporter))
+        self.spans = Recording(recorder, baggage)
 
     def server(self, method: str = "tools/call", params: Any = None, **more: Any) -> Span:
         kind: EndpointKind = more.pop("kind", "server")
@@ -48,11 +52,11 @@ class Recorder:
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
+def recorder() -> Kept:
+    return Kept()
 
 
-def test_a_tool_call_has_exactly_these_attributes_on_both_legs(recorder: Recorder) -> None:
+def test_a_tool_call_has_exactly_these_attributes_on_both_legs(recorder: Kept) -> None:
     params = {"name": "echo", "arguments": {"text": "secret"}}
     with (
         recorder.server(params=params, request_id=7, session="s1", era="legacy", version="2025-06-18"),
@@ -111,7 +115,7 @@ def test_a_tool_call_has_exactly_these_attributes_on_both_legs(recorder: Recorde
     ],
 )
 def test_the_name_is_method_and_target_and_never_a_uri(
-    recorder: Recorder, method: str, params: Any, name: str, extra: dict[str, str]
+    recorder: Kept, method: str, params: Any, name: str, extra: dict[str, str]
 ) -> None:
     with recorder.server(method, params, kind="hub", version=""):
         pass
@@ -138,7 +142,7 @@ def test_the_name_is_method_and_target_and_never_a_uri(
         (Leg("", "stdio"), ("pipe", None, None)),
     ],
 )
-def test_a_client_span_says_where_its_server_is(recorder: Recorder, leg: Leg, where: tuple[Any, ...]) -> None:
+def test_a_client_span_says_where_its_server_is(recorder: Kept, leg: Leg, where: tuple[Any, ...]) -> None:
     with recorder.spans.client("ping", None, leg):
         pass
     [span] = recorder.done
@@ -148,7 +152,7 @@ def test_a_client_span_says_where_its_server_is(recorder: Recorder, leg: Leg, wh
 
 @pytest.mark.parametrize("code", [*sorted(CALLERS_MISTAKES), -32603, -32000, -32020, 1001])
 def test_a_code_is_an_error_on_a_client_span_and_on_a_server_span_unless_the_caller_erred(
-    recorder: Recorder, code: int
+    recorder: Kept, code: int
 ) -> None:
     with recorder.server(), recorder.spans.client("tools/call", None, Leg()) as leg:
         leg.error(code, "why")
@@ -163,7 +167,7 @@ def test_a_code_is_an_error_on_a_client_span_and_on_a_server_span_unless_the_cal
     assert server.status.status_code is (StatusCode.ERROR if erred else StatusCode.UNSET)
 
 
-def test_a_tool_error_is_one_on_both_spans(recorder: Recorder) -> None:
+def test_a_tool_error_is_one_on_both_spans(recorder: Kept) -> None:
     with recorder.server() as span, recorder.spans.client("tools/call", None, Leg()) as leg:
         leg.result({"content": [], "isError": True})
         span.result({"content": [], "isError": True})
@@ -174,7 +178,7 @@ def test_a_tool_error_is_one_on_both_spans(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("result", [{}, {"isError": False}, {"isError": "true"}, {"resultType": "input_required"}])
-def test_other_results_are_no_errors(recorder: Recorder, result: dict[str, Any]) -> None:
+def test_other_results_are_no_errors(recorder: Kept, result: dict[str, Any]) -> None:
     with recorder.server() as span:
         span.result(result)
     assert recorder.done[0].status.status_code is StatusCode.UNSET
@@ -192,7 +196,7 @@ def test_other_results_are_no_errors(recorder: Recorder, result: dict[str, Any])
     ],
 )
 def test_an_exception_that_leaves_a_span_is_its_failure_without_its_words(
-    recorder: Recorder, error: BaseException, kind: str
+    recorder: Kept, error: BaseException, kind: str
 ) -> None:
     with pytest.raises(type(error)), recorder.server():
         raise error
@@ -203,7 +207,7 @@ def test_an_exception_that_leaves_a_span_is_its_failure_without_its_words(
 
 
 @pytest.mark.parametrize("code", [None, "5", {}, [1], 1.5])
-def test_an_error_without_a_code_is_one_all_the_same(recorder: Recorder, code: Any) -> None:
+def test_an_error_without_a_code_is_one_all_the_same(recorder: Kept, code: Any) -> None:
     with recorder.server() as span:
         span.error(code, {"not": "text"})
     [done] = recorder.done
@@ -211,7 +215,7 @@ def test_an_error_without_a_code_is_one_all_the_same(recorder: Recorder, code: A
     assert done.status.status_code is StatusCode.ERROR
 
 
-def test_the_first_failure_noted_stands(recorder: Recorder) -> None:
+def test_the_first_failure_noted_stands(recorder: Kept) -> None:
     with recorder.server() as span:
         span.error(-32602, "first")
         span.error(-32603, "second")
@@ -221,7 +225,16 @@ def test_the_first_failure_noted_stands(recorder: Recorder) -> None:
     assert done.status.status_code is StatusCode.UNSET
 
 
-def test_the_messages_own_context_is_the_parent_and_that_of_http_a_link(recorder: Recorder) -> None:
+def test_what_is_noted_after_the_end_changes_nothing(recorder: Kept) -> None:
+    with recorder.server() as span:
+        pass
+    before = encode_spans(recorder.done)
+    span.error(-32603, "late")
+    span.result({"isError": True})
+    assert encode_spans(recorder.done) == before
+
+
+def test_the_messages_own_context_is_the_parent_and_that_of_http_a_link(recorder: Kept) -> None:
     with recorder.server(params={"_meta": {"traceparent": PARENT}}, carrier={"traceparent": AROUND}):
         pass
     with recorder.server(params={"_meta": {"traceparent": "nonsense"}}, carrier={"traceparent": AROUND}):
@@ -241,7 +254,7 @@ def test_the_messages_own_context_is_the_parent_and_that_of_http_a_link(recorder
     assert root.parent is None
 
 
-def test_the_upstream_sees_the_client_span_as_its_parent(recorder: Recorder) -> None:
+def test_the_upstream_sees_the_client_span_as_its_parent(recorder: Kept) -> None:
     meta = {"traceparent": PARENT, "tracestate": "a=1,b=2", "baggage": "k=v", "progressToken": None}
     with recorder.server(params={"_meta": meta}) as span, recorder.spans.client("tools/call", None, Leg()) as leg:
         sent = leg.inject(meta)
@@ -258,7 +271,7 @@ def test_the_upstream_sees_the_client_span_as_its_parent(recorder: Recorder) -> 
 
 
 def test_only_named_members_of_the_baggage_travel_on() -> None:
-    recorder = Recorder(frozenset({"tenant"}))
+    recorder = Kept(frozenset({"tenant"}))
     with recorder.spans.client("ping", None, Leg()) as leg:
         assert leg.inject({"baggage": "user=me, tenant=t1;p=1,x"})["baggage"] == "tenant=t1;p=1"
         assert "baggage" not in leg.inject({"baggage": "user=me"})
@@ -266,7 +279,7 @@ def test_only_named_members_of_the_baggage_travel_on() -> None:
         assert "baggage" not in leg.inject({"baggage": 4})
 
 
-def test_an_unsampled_caller_is_not_recorded_and_its_trace_goes_on_unsampled(recorder: Recorder) -> None:
+def test_an_unsampled_caller_is_not_recorded_and_its_trace_goes_on_unsampled(recorder: Kept) -> None:
     with (
         recorder.server(params={"_meta": {"traceparent": PARENT[:-1] + "0"}}),
         recorder.spans.client("tools/call", None, Leg()) as leg,
@@ -277,7 +290,7 @@ def test_an_unsampled_caller_is_not_recorded_and_its_trace_goes_on_unsampled(rec
     assert sent["traceparent"].endswith("-00")
 
 
-def test_spans_side_by_side_do_not_become_each_others_parents(recorder: Recorder) -> None:
+def test_spans_side_by_side_do_not_become_each_others_parents(recorder: Kept) -> None:
     async def call(number: int) -> None:
         with recorder.server(request_id=number):
             await asyncio.sleep(0)
@@ -297,7 +310,7 @@ def test_spans_side_by_side_do_not_become_each_others_parents(recorder: Recorder
     assert recorder.done[-1].parent is None
 
 
-def test_no_message_can_make_a_span_that_cannot_be_encoded(recorder: Recorder) -> None:
+def test_no_message_can_make_a_span_that_cannot_be_encoded(recorder: Kept) -> None:
     odd = "\ud800" + "x" * 10_000
     params = {"name": odd, "uri": odd, "_meta": {"traceparent": odd, "tracestate": odd, "baggage": odd}}
     for method in ("tools/call", "resources/read", odd):
@@ -305,7 +318,9 @@ def test_no_message_can_make_a_span_that_cannot_be_encoded(recorder: Recorder) -
             span.error(5, odd)
         with recorder.spans.client(method, params, Leg()) as leg:
             json.dumps(leg.inject(params["_meta"])).encode()
-    assert encode_spans(recorder.done).SerializeToString()
+    encode = Encoder(recorder.done[0].resource, InstrumentationScope("test"))
+    assert encode(recorder.done) == encode_spans(recorder.done)
+    assert encode(recorder.done).SerializeToString()
     for done in recorder.done:
         assert all(len(str(value)) <= LONGEST for value in (done.attributes or {}).values())
         assert len(done.name) <= 2 * LONGEST + 1

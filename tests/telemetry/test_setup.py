@@ -40,6 +40,8 @@ class Leg:
 def no_otel_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ENDPOINT", "TRACES_ENDPOINT", "PROTOCOL", "TRACES_PROTOCOL"):
         monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}", raising=False)
+    for name in ("COMPRESSION", "TRACES_COMPRESSION", "HEADERS", "TRACES_HEADERS"):
+        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}", raising=False)
     for name in ("SDK_DISABLED", "TRACES_EXPORTER", "SERVICE_NAME", "RESOURCE_ATTRIBUTES", "TRACES_SAMPLER"):
         monkeypatch.delenv(f"OTEL_{name}", raising=False)
 
@@ -134,6 +136,31 @@ async def test_the_service_name_may_be_set_by_the_environment(monkeypatch: pytes
         await anyio.to_thread.run_sync(telemetry.close)
         [batch] = json.loads(await lines.next())["resourceSpans"]
     assert attributes(batch["resource"])["service.name"] == "our-gateway"
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize(
+    ("variable", "value", "kept"),
+    [
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", 9),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2", 2),
+        ("OTEL_TRACES_SAMPLER", "traceidratio", 9),
+    ],
+)
+async def test_what_the_environment_says_of_sending_limits_and_sampling_holds(
+    protocol: str, variable: str, value: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with collector(protocol) as (endpoint, lines):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", {"http": "http/protobuf", "grpc": "grpc"}[protocol])
+        monkeypatch.setenv(variable, value)
+        telemetry = start("1")
+        with telemetry.spans.client("tools/list", None, Leg()):
+            pass
+        await anyio.to_thread.run_sync(telemetry.close)
+        [batch] = json.loads(await lines.next())["resourceSpans"]
+    [span] = batch["scopeSpans"][0]["spans"]
+    assert (len(span["attributes"]), span.get("droppedAttributesCount", 0)) == (kept, 9 - kept)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,221 @@
+"""How a hub's lists are kept, and when they are not."""
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from portkey_mcp.gateway.merged import STALE_META
+from portkey_mcp.gateway.naming import exposed
+from portkey_mcp.model import Bundle, Era
+from portkey_mcp.wire import Json, Raw, loads
+from tests.gateway.house import ADA, BOB, House, hiding, house
+from tests.gateway.memory_link import Asked, Client, MemoryLink
+
+pytestmark = pytest.mark.anyio
+
+ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
+CHANGED = "notifications/tools/list_changed"
+
+
+def server(name: str, era: Era = "legacy", ttl: int = 0) -> MemoryLink:
+    """A server with one tool more each time it is asked."""
+    link = MemoryLink(name, era)
+
+    async def listed(_: Asked) -> Json:
+        return {"tools": [{"name": f"t{number}"} for number in range(len(link.asked("tools/list")))], "ttlMs": ttl}
+
+    link.on("tools/list", listed)
+    link.on("tools/call", {"content": []})
+    return link
+
+
+async def listing(place: House, **more: Any) -> Json:
+    result: Json = (await place.answer("tools/list", at=more.pop("at", ""), **more))["result"]
+    return result
+
+
+async def tools(place: House, **more: Any) -> list[str]:
+    return [tool["name"] for tool in (await listing(place, **more))["tools"]]
+
+
+@ERAS
+async def test_an_unchanged_list_is_neither_asked_for_nor_written_again(era: Era) -> None:
+    files, mail = server("files"), server("mail", "modern")
+    async with house(files, mail) as place:
+        first = await listing(place, era=era)
+        second = await listing(place, era=era)
+
+    assert second is first
+    assert isinstance(first, Raw)
+    assert loads(first.text) == first
+    assert len(files.asked("tools/list")) == len(mail.asked("tools/list")) == 1
+
+
+async def test_a_list_that_was_confirmed_beside_is_not_written_again() -> None:
+    files = MemoryLink("files")
+    files.on("tools/list", {"tools": [{"name": "read"}]})
+    async with house(files) as place:
+        first = await listing(place)
+        place.clock.now += 2
+        assert await listing(place) is first
+        await files.until(lambda: len(files.asked("tools/list")) == 2)
+        await anyio.wait_all_tasks_blocked()
+        assert await listing(place) is first
+
+
+async def test_a_list_is_good_for_what_its_shortest_lived_source_has_left() -> None:
+    brief, long = server("brief", "modern", 10_000), server("long", "modern", 60_000)
+    async with house(brief, long) as place:
+        assert (await listing(place))["ttlMs"] == 10_000
+        place.clock.now += 4
+        result = await listing(place)
+
+        assert (result["ttlMs"], result["cacheScope"]) == (6_000, "private")
+        assert loads(result.text) == result  # type: ignore[attr-defined]
+        assert len(brief.asked("tools/list")) == 1
+
+
+@pytest.mark.parametrize("other", ["legacy", "modern"])
+async def test_one_source_without_a_lifetime_leaves_the_list_none(other: Era) -> None:
+    async with house(server("long", "modern", 60_000), server("short", other)) as place:
+        assert (await listing(place))["ttlMs"] == 0
+
+
+async def test_a_stale_list_is_good_for_no_time() -> None:
+    async with house(server("long", "modern", 60_000), server("files", "modern", 60_000)) as place:
+        place.upstreams.down.add("files")
+        result = await listing(place)
+
+    assert (result["ttlMs"], result["_meta"]) == (0, {STALE_META: ["files"]})
+
+
+@ERAS
+async def test_a_call_makes_the_callers_list_of_that_server_old_and_no_other(era: Era) -> None:
+    files, mail = server("files"), server("mail")
+    async with house(files, mail) as place:
+        for who in (ADA, BOB):
+            await tools(place, era=era, principal=who)
+        await place.answer("tools/call", {"name": "files__t0"}, at="", era=era)
+        for who in (ADA, BOB):
+            await tools(place, era=era, principal=who)
+
+    assert (len(files.asked("tools/list")), len(mail.asked("tools/list"))) == (3, 2)
+
+
+async def test_a_shortened_name_is_found_in_what_is_kept_and_asked_for_only_if_it_is_not_there() -> None:
+    files = MemoryLink("files")
+    files.on("tools/list", {"tools": [{"name": "a.b"}]})
+    files.on("tools/call", {"content": []})
+    async with house(files) as place:
+        [name] = await tools(place)
+        place.clock.now += 0.5
+        files.on("tools/list", {"tools": [{"name": "c.d"}]})
+        later = exposed("files", "c.d")
+        assert "result" in await place.answer("tools/call", {"name": later}, at="")
+        assert (await place.answer("tools/call", {"name": name}, at=""))["error"]["code"] == -32602
+
+    assert [(asked.params or {})["name"] for asked in files.asked("tools/call")] == ["c.d"]
+
+
+async def test_a_clients_notification_makes_its_lists_old() -> None:
+    files = server("files")
+    async with house(files) as place:
+        await tools(place, era="legacy")
+        await place.corridor.notify(place.call("notifications/roots/list_changed", at="", era="legacy"))
+        assert await tools(place, era="legacy") == ["files__t0", "files__t1"]
+
+
+async def test_a_call_at_the_servers_own_url_counts_too() -> None:
+    files = server("files")
+    async with house(files) as place:
+        await tools(place)
+        await place.answer("tools/call", {"name": "t0"}, at="files")
+        assert await tools(place) == ["files__t0", "files__t1"]
+
+
+@ERAS
+@pytest.mark.parametrize("upstream", ["legacy", "modern"])
+async def test_a_change_told_in_somebodys_call_makes_everybodys_list_old(era: Era, upstream: Era) -> None:
+    async def tells(asked: Asked) -> Json:
+        await asked.notify({"method": CHANGED})
+        return {"content": []}
+
+    files = server("files", upstream)
+    files.on("tools/call", tells)
+    async with house(files) as place:
+        await tools(place, principal=BOB)
+        await place.answer("tools/call", {"name": "files__t0"}, at="", era=era)
+        assert await tools(place, principal=BOB) == ["files__t0", "files__t1"]
+
+
+@pytest.mark.parametrize("upstream", ["legacy", "modern"])
+async def test_a_server_that_tells_of_a_change_on_a_standing_stream_is_asked_by_everybody(upstream: Era) -> None:
+    files = server("files", upstream)
+    async with house(files) as place:
+        await tools(place, principal=BOB)
+        call = place.call("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, at="")
+        client = Client()
+        place.tasks.start_soon(place.corridor.answer, call, client)
+        await files.until(lambda: files.listeners)
+        await files.tell(CHANGED)
+
+        assert await tools(place, principal=BOB) == ["files__t0", "files__t1"]
+        await client.until(lambda: CHANGED in client.methods)
+
+
+async def test_a_policy_that_changed_holds_for_what_is_kept_both_ways() -> None:
+    files = MemoryLink("files")
+    files.on("tools/list", {"tools": [{"name": "read"}, {"name": "write"}]})
+    async with house(files, hidden=["files/write"]) as place:
+        assert await tools(place) == ["files__read"]
+        place.workspace = replace(place.workspace, policy=hiding("files/read"))
+        assert await tools(place) == ["files__write"]
+        place.workspace = replace(place.workspace, policy=None)
+        assert await tools(place) == ["files__read", "files__write"]
+
+    assert len(files.asked("tools/list")) == 1
+
+
+async def test_a_bundle_that_changed_holds_for_what_is_kept() -> None:
+    files = MemoryLink("files")
+    files.on("tools/list", {"tools": [{"name": "read"}, {"name": "write"}]})
+    async with house(files, bundles=[Bundle("team", "some", "", ("files/read",))]) as place:
+        assert await tools(place, at="some") == ["files__read"]
+        place.workspace = replace(place.workspace, bundles={"some": Bundle("team", "some", "", ("files/write",))})
+        assert await tools(place, at="some") == ["files__write"]
+
+
+async def test_a_server_that_is_defined_anew_is_asked_anew() -> None:
+    files = server("files")
+    async with house(files) as place:
+        await tools(place)
+        elsewhere = replace(files.server, url="http://elsewhere/mcp")
+        place.workspace = replace(place.workspace, servers={"files": elsewhere})
+        assert await tools(place) == ["files__t0", "files__t1"]
+
+
+async def test_lists_never_cross_principals_or_their_roles() -> None:
+    async def whose(asked: Asked) -> Json:
+        return {"tools": [{"name": place.upstreams.visitors[-1].principal}]}
+
+    files = MemoryLink("files")
+    files.on("tools/list", whose)
+    async with house(files) as place:
+        assert [await tools(place, principal=who) for who in (ADA, BOB, ADA)] == [
+            ["files__ada"],
+            ["files__bob"],
+            ["files__ada"],
+        ]
+        stranger = replace(ADA, workspaces={})
+        assert await tools(place, principal=stranger) == []
+
+
+async def test_each_legacy_session_is_asked_for_itself() -> None:
+    files = server("files")
+    async with house(files) as place:
+        one, two = place.shake_hands(""), replace(place.shake_hands(""), id="another")
+        assert await tools(place, era="legacy", session=one) == ["files__t0"]
+        assert await tools(place, era="legacy", session=two) == ["files__t0", "files__t1"]
+        assert await tools(place, era="legacy", session=one) == ["files__t0"]
