@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, NoReturn
 
+from pydantic_core import from_json, to_json
+
 Json = dict[str, Any]
 """One JSON object; the shape of every MCP message, params and result on the raw path."""
 
@@ -84,6 +86,9 @@ def _float(text: str) -> float:
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
+SAMPLE: Final = 64
+"""Bytes at the beginning that show whether the sender puts spaces between names and values."""
+
 
 def loads(data: bytes | str) -> Any:
     """Read one JSON value.
@@ -91,6 +96,20 @@ def loads(data: bytes | str) -> Any:
     Raises:
         MalformedJson: not UTF-8, not JSON, nested too deeply, or ambiguous (duplicate names, NaN, overflow).
     """
+    if isinstance(data, bytes) and b'": ' not in data[:SAMPLE] and data.isascii():
+        # A quick reader that keeps the last of two members and makes infinity of 1e999. Neither can happen unseen: what
+        # is written back as exactly the bytes that came has lost nothing. Compact JSON is, nearly always; what is not
+        # in ASCII would be, too, but the detour would cost more than it saves.
+        try:
+            value = from_json(data, allow_inf_nan=False, cache_strings="keys")
+            if to_json(value, inf_nan_mode="null") == data:
+                return value
+        except ValueError:
+            pass
+    return _strictly(data)
+
+
+def _strictly(data: bytes | str) -> Any:
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
         value = _decoder.decode(text)
@@ -102,8 +121,8 @@ def loads(data: bytes | str) -> Any:
         raise MalformedJson("nested too deeply") from None
     except ValueError as error:
         raise MalformedJson(str(error)) from None
-    # Text with few brackets cannot be deep; counting them costs next to nothing.
-    if text.count("{") + text.count("[") > DEEPEST and _is_deep(value):
+    # A level has two brackets, so that short text cannot be deep; nor can text with few brackets.
+    if len(text) > 2 * DEEPEST and text.count("{") + text.count("[") > DEEPEST and _is_deep(value):
         raise MalformedJson("nested too deeply")
     return value
 
@@ -121,6 +140,26 @@ def _inside(outer: Json | list[Any]) -> Iterable[Any]:
     return outer.values() if isinstance(outer, dict) else outer
 
 
+_BREAKS: Final = (
+    ("\u2028".encode(), rb"\u2028"),
+    ("\u2029".encode(), rb"\u2029"),
+    ("\u0085".encode(), rb"\u0085"),
+)
+
+
 def dumps(value: Any) -> bytes:
-    """Write one JSON value, compact and in ASCII, so that lone surrogates survive as escapes."""
-    return _encoder.encode(value).encode("ascii")
+    """Write one JSON value, which `loads` gave or could give: compact, in UTF-8, on one line.
+
+    No reader can take a character for the end of the line: those that Unicode calls a break are escaped. Lone
+    surrogates survive as escapes, and then everything is in ASCII. What JSON has no number for is written as null.
+    """
+    try:
+        text = to_json(value, inf_nan_mode="null")
+    except ValueError:  # a lone surrogate, or deeper than the quick writer goes
+        return _encoder.encode(value).encode("ascii")
+    if not text.isascii():
+        for character, escape in _BREAKS:
+            # To look for one byte costs nothing, to look for three does.
+            if character[:1] in text:
+                text = text.replace(character, escape)
+    return text

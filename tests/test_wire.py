@@ -1,25 +1,163 @@
 import contextlib
 import json
+import math
+from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portkey_mcp import wire
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+# Every character there is, lone surrogates too, and those that somebody might take for structure or for a line's end.
+strings = st.text(
+    st.characters() | st.characters(categories=["Cs"]) | st.sampled_from('{}[]:,"\\\n\u2028\u2029\x85')
+) | st.sampled_from(['a":1,"a":2', "\\", '\\"', '":', "a: b", "\\u003a", "1e999", "NaN"])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=2**63, max_value=2**200)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | strings
+)
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(strings, inner), max_leaves=20)
+
+
+def read_by_the_rules(data: bytes) -> Any:
+    """The rules of `loads` as plainly as they can be written; the reference for whatever is quicker."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if any(times > 1 for times in Counter(name for name, _ in pairs).values()):
+            raise ValueError("duplicate")
+        return dict(pairs)
+
+    def number(text: str) -> float:
+        if math.isinf(float(text)):
+            raise ValueError("overflow")
+        return float(text)
+
+    def constant(_: str) -> Any:
+        raise ValueError("constant")
+
+    return json.loads(data.decode("utf-8"), object_pairs_hook=members, parse_float=number, parse_constant=constant)
+
+
+def check_against_the_rules(data: bytes) -> None:
+    """`repr` tells 1 from 1.0 and from True, and 0.0 from -0.0."""
+    try:
+        expected = repr(read_by_the_rules(data))
+    except ValueError:
+        with pytest.raises(wire.MalformedJson):
+            wire.loads(data)
+    else:
+        assert repr(wire.loads(data)) == expected
+
+
+@st.composite
+def texts(draw: st.DrawFn, depth: int = 0) -> bytes:
+    """JSON in all the ways that it can be written, with members twice under one spelling or two."""
+    space = draw(st.sampled_from([b"", b"", b"", b" ", b"\n\t"]))
+    kind = draw(st.sampled_from("sssao" if depth < 4 else "s"))
+    if kind == "a":
+        return b"[" + space + (space + b",").join(draw(st.lists(texts(depth + 1), max_size=3))) + b"]"
+    if kind == "o":
+        names = st.sampled_from(
+            [
+                b"a",
+                b"\\u0061",
+                b"\\u0041",
+                b"A",
+                b"b",
+                b"a:",
+                b"a\\u003a",
+                b":",
+                b'\\"',
+                b"\\\\",
+                b'\\":1,\\"a',
+                b"",
+                b"\xc3\xa9",
+            ]
+        )
+        pairs = draw(st.lists(st.tuples(names, texts(depth + 1)), max_size=4))
+        return b"{" + b",".join(b'"%b"%b:%b%b' % (name, space, space, value) for name, value in pairs) + space + b"}"
+    written = draw(
+        scalars.map(lambda value: json.dumps(value, ensure_ascii=draw(st.booleans())).encode(errors="ignore"))
+    )
+    return draw(
+        st.just(written)
+        | st.sampled_from(
+            [
+                b"1e999",
+                b"-1E999",
+                b"NaN",
+                b"-Infinity",
+                b"-0",
+                b"-0.0",
+                b"1.50",
+                b"1e5",
+                b"01",
+                b'"\\u003a"',
+                b'"\\/"',
+                b'"\xff"',
+            ]
+        )
+    )
 
 
 @given(values)
 def test_what_is_written_is_read_back_the_same(value: Any) -> None:
-    assert wire.loads(wire.dumps(value)) == value
+    assert repr(wire.loads(wire.dumps(value))) == repr(value)
 
 
 @given(values)
 def test_any_reader_reads_what_is_written(value: Any) -> None:
-    assert json.loads(wire.dumps(value)) == value
+    assert repr(json.loads(wire.dumps(value))) == repr(value)
+
+
+@given(values)
+def test_what_is_written_is_one_line_whatever_a_reader_takes_for_the_end_of_one(value: Any) -> None:
+    assert len(wire.dumps({"": value}).decode().splitlines()) == 1
+
+
+@settings(max_examples=500)
+@given(texts())
+def test_every_text_is_read_or_refused_by_the_rules(data: bytes) -> None:
+    check_against_the_rules(data)
+
+
+@settings(max_examples=500)
+@given(values, st.data())
+def test_every_text_with_a_fault_in_it_is_read_or_refused_by_the_rules(value: Any, data: st.DataObject) -> None:
+    text = bytearray(wire.dumps(value))
+    at = data.draw(st.integers(0, len(text)))
+    fault = data.draw(
+        st.sampled_from(
+            [b'"', b":", b",", b"}", b"{", b"]", b"\\", b"0", b"-", b"e9999", b'"a":1,', b"\x00", b"\xed\xa0\x80"]
+        )
+    )
+    text[at : at + data.draw(st.integers(0, 2))] = fault
+
+    check_against_the_rules(bytes(text))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        rb'{"a":1,"\u0061":2}',
+        rb'{"\u0061":1,"a":2}',
+        b'{"a":1,"b":{"a":2,"a":2}}',
+        rb'{"\\":1,"\\":1}',
+        rb'{"a:":1,"a\u003a":"::"}',
+        b'[{"a":{"x":":::"},"a":1}]',
+        b'{"a":"%s","a":1}' % (b":" * 1000),
+        b'{"a": 1, "a": 1}',
+    ],
+)
+def test_a_name_twice_is_found_however_it_is_spelled(data: bytes) -> None:
+    with pytest.raises(wire.MalformedJson, match="duplicate member name"):
+        wire.loads(data)
 
 
 def test_integers_beyond_64_bits_survive() -> None:
@@ -28,6 +166,18 @@ def test_integers_beyond_64_bits_survive() -> None:
 
 def test_a_lone_surrogate_survives_as_an_escape() -> None:
     assert wire.dumps(wire.loads(rb'"\ud800"')) == rb'"\ud800"'
+
+
+def test_a_character_beside_a_lone_surrogate_survives_as_an_escape_too() -> None:
+    assert wire.dumps(["\ud800", "ä"]) == rb'["\ud800","\u00e4"]'
+
+
+def test_text_is_written_in_utf_8_but_what_ends_a_line_is_escaped() -> None:
+    assert wire.dumps("ä\u2028中\u2029\x85“") == '"ä\\u2028中\\u2029\\u0085“"'.encode()
+
+
+def test_what_is_no_number_in_json_is_null() -> None:
+    assert wire.dumps([math.nan, -math.inf]) == b"[null,null]"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 One server that is down costs the others nothing: its last known things stay listed, its calls fail by themselves.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,17 +14,18 @@ from portkey_mcp.errors import InvalidRequest, PortkeyError
 from portkey_mcp.gateway.bridge.envelope import TASKS
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.catalogue import Choice
+from portkey_mcp.gateway.hub_lists import HubLists
 from portkey_mcp.gateway.hub_names import HubNames
-from portkey_mcp.gateway.lane import Lane, Means, Nobody
-from portkey_mcp.gateway.merged import CAPABILITIES, greeting, list_result, page_of
-from portkey_mcp.gateway.pages import pages
+from portkey_mcp.gateway.lane import Lane, Means
+from portkey_mcp.gateway.merged import CAPABILITIES, greeting
 from portkey_mcp.gateway.relabel import Relabel
 from portkey_mcp.gateway.single import wanted_of
-from portkey_mcp.gateway.snapshots import Snapshot, Snapshots
+from portkey_mcp.gateway.snapshots import Answer, Snapshots
 from portkey_mcp.gateway.standing import Ready, Source, Wanted, attend, honoured, listen
-from portkey_mcp.gateway.visible import LISTINGS, Listing, used_thing
+from portkey_mcp.gateway.visible import LISTINGS, used_thing
+from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
-from portkey_mcp.policy.match import compile_pattern
 from portkey_mcp.wire import Json
 
 
@@ -32,39 +33,35 @@ class Hub:
     """All servers of a workspace, or a bundle's choice of them, for one call."""
 
     def __init__(self, means: Means, snapshots: Snapshots, call: Call, rules: Rules) -> None:
-        self._means = means
-        self._snapshots = snapshots
         self._call = call
-        endpoint = call.visit.endpoint
-        bundle = endpoint.workspace.bundles.get(endpoint.name) if endpoint.kind == "bundle" else None
-        chosen = tuple(compile_pattern(text) for text in bundle.include) if bundle else None
-        self._title = (bundle.title or bundle.name) if bundle else endpoint.workspace.name or endpoint.workspace.slug
-        self.lanes = {
-            name: Lane(means, server, call, rules, chosen)
-            for name, server in sorted(endpoint.workspace.servers.items())
-            if server.enabled and (chosen is None or any(pattern.server(name) for pattern in chosen))
-        }
+        self._choice = means.catalogue.choice(call.visit.endpoint)
+        self.lanes = Lanes(means, call, rules, self._choice)
         self._names = HubNames(means.keyring, call, self.lanes)
+        self._lists = HubLists(means, snapshots, self._names, rules, self._choice)
 
     async def hello(self) -> Json:
         """A greeting of the hub's own, with every reachable server's instructions."""
-        found = await self._from_all("hello", lambda lane: lane.hello())
+
+        async def greet(server: McpServer) -> Answer:
+            return Answer(await self.lanes[server.name].hello())
+
+        found = await self._lists.from_all("hello", greet, anew=True)
         hellos = [(name, snapshot.value) for name, snapshot in found if snapshot.known]
-        return greeting(self._title, self._call.era, self._call.version, hellos)
+        return greeting(self._choice.title, self._call.era, self._call.version, hellos)
 
     async def request(self, reply: Answers) -> Any:
         """Answer the call from whichever server it is for, or from all."""
         method, params = self._call.method, self._call.params
         if method in LISTINGS:
-            return await self._list(LISTINGS[method])
+            return await self._lists.page(LISTINGS[method])
         if method == "subscriptions/listen" and self._call.era == "modern":
             return await self._listen(reply)
         if method == "logging/setLevel" and self._call.era == "legacy":
             return self._set_level()
         used_thing(method, params)
-        lane, own = await self._names.route(method, params, self._look_up)
-        result = await lane.request(method, own, _Relabelled(reply, self._names.labels(lane)))
-        return self._names.labels(lane).result(result)
+        lane, own = await self._names.route(method, params, self._lists.look_up)
+        labels = self._names.labels(lane)
+        return labels.result(await lane.request(method, own, _Relabelled(reply, labels)))
 
     async def notify(self, method: str, params: Json | None) -> None:
         """Pass a client's notification on to every server; one that cannot take it is passed over."""
@@ -96,65 +93,6 @@ class Hub:
             self._call.live.told.clear()
         return {}
 
-    async def _list(self, listing: Listing) -> Json:
-        method = self._call.method
-        found = await self._from_all(method, lambda lane: self._everything(lane, method))
-        things = [
-            self._names.labels(self.lanes[name]).listed(method, thing)
-            for name, snapshot in found
-            if snapshot.known
-            for thing in snapshot.value[0]
-            # Asked again: what is listed may be from before the policy, or the bundle, changed.
-            if self.lanes[name].view.shows(listing.kind, thing[listing.key])
-        ]
-        page, cursor = page_of(things, listing, self._call.params)
-        stale = [name for name, snapshot in found if snapshot.stale]
-        ttls = [snapshot.value[1] for _, snapshot in found if snapshot.known]
-        return list_result(self._call.era, listing.member, page, cursor, ttls, stale)
-
-    async def _everything(self, lane: Lane, method: str) -> tuple[list[Any], Any]:
-        """All of one server's things, raw, and how long they stay fresh.
-
-        A server without the capability has nothing, whatever it answers.
-        """
-        listing = LISTINGS[method]
-        things: list[Any] = []
-        ttl: Any = 0
-        capabilities = as_object((await lane.link()).hello.get("capabilities"))
-        if method.split("/", 1)[0] not in capabilities:
-            return things, ttl
-        # The envelope travels; the hub's cursor, and what another method was asked with, do not.
-        params = self._call.params or {}
-        asked: Json = {key: params[key] for key in params if key == "_meta"}
-        async for result in pages(lambda params: lane.request(method, params, Nobody()), asked):
-            page = result.get(listing.member)
-            things += page if isinstance(page, list) else []
-            ttl = result.get("ttlMs", 0)
-        # What has no name can have none on a hub, and nobody could ask for it.
-        return [thing for thing in things if isinstance(as_object(thing).get(listing.key), str)], ttl
-
-    async def _look_up(self, lane: Lane, method: str) -> list[Any]:
-        """A server's things, for finding one whose name was shortened."""
-        snapshot = await self._from_one(lane, method, lambda one: self._everything(one, method))
-        return snapshot.value[0] if snapshot.known else []
-
-    async def _from_all(self, what: str, fetch: Callable[[Lane], Awaitable[Any]]) -> list[tuple[str, Snapshot]]:
-        """Ask every server at once; the newest there is of each, in the order of their names."""
-        found: dict[str, Snapshot] = {}
-
-        async def ask(name: str, lane: Lane) -> None:
-            found[name] = await self._from_one(lane, what, fetch)
-
-        async with anyio.create_task_group() as group:
-            for name, lane in self.lanes.items():
-                group.start_soon(ask, name, lane)
-        return [(name, found[name]) for name in self.lanes]
-
-    async def _from_one(self, lane: Lane, what: str, fetch: Callable[[Lane], Awaitable[Any]]) -> Snapshot:
-        visit = self._call.visit
-        key = (visit.endpoint.path, lane.server.name, what, self._call.era, visit.principal.id)
-        return await self._snapshots.get(key, partial(fetch, lane))
-
     async def _listen(self, reply: Answers) -> Any:
         wanted = wanted_of(self._call)
         able = honoured(wanted, CAPABILITIES)
@@ -177,6 +115,31 @@ class Hub:
                 "taskIds needs the tasks extension",
                 {"requiredCapabilities": {"extensions": {TASKS: {}}}},
             )
+
+
+class Lanes(Mapping[str, Lane]):
+    """The lanes of a choice of servers, by name and in their order, each made when it is first asked for."""
+
+    def __init__(self, means: Means, call: Call, rules: Rules, choice: Choice) -> None:
+        self._means, self._call, self._rules, self._choice = means, call, rules, choice
+        self._made: dict[str, Lane] = {}
+
+    def __getitem__(self, name: str) -> Lane:
+        lane = self._made.get(name)
+        if lane is None:
+            choice = self._choice
+            lane = Lane(self._means, choice.servers[name], self._call, self._rules, choice.chosen)
+            self._made[name] = lane
+        return lane
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._choice.servers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choice.servers)
+
+    def __len__(self) -> int:
+        return len(self._choice.servers)
 
 
 class _Relabelled:

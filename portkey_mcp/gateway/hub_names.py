@@ -24,19 +24,19 @@ from portkey_mcp.wire import Json, MalformedJson, dumps, loads
 TASK: Final = "hub-task"
 STATE: Final = "hub-request-state"
 
-LookUp = Callable[[Lane, str], Awaitable[list[Any]]]
-"""Gives the raw things of one server's list, by list method."""
+LookUp = Callable[[Lane, str, bool], Awaitable[list[Any]]]
+"""Gives the raw things of one server's list, by list method; asked for anew, or as they are known."""
 
 Routed = tuple[Lane, Json | None]
 
 
 class HubNames:
-    """The names of one hub for one caller."""
+    """The names of one hub for one `call`; `lanes` are its servers by name."""
 
     def __init__(self, keyring: KeyRing, call: Call, lanes: Mapping[str, Lane]) -> None:
         self._keyring = keyring
-        self._call = call
-        self._lanes = lanes
+        self.call = call
+        self.lanes = lanes
         self._tasks: dict[tuple[str, str], str] = {}
 
     async def route(self, method: str, params: Json | None, look_up: LookUp) -> Routed:
@@ -79,27 +79,28 @@ class HubNames:
         raise InvalidRequest(INVALID_PARAMS, "completion/complete needs params.ref with a prompt's name or a uri")
 
     async def _by_name(self, kind: Kind, method: str, name: str, look_up: LookUp) -> tuple[Lane, str]:
-        server = server_of(name, self._lanes)
+        server = server_of(name, self.lanes)
         if server is None:
-            raise unknown(kind, name, self._call.era)
-        lane = self._lanes[server]
+            raise unknown(kind, name, self.call.era)
+        lane = self.lanes[server]
         own = plain_name(name, server)
         if own is not None:
             if not lane.view.shows(kind, own):
-                raise unknown(kind, name, self._call.era)
+                raise unknown(kind, name, self.call.era)
             return lane, own
-        for thing in await look_up(lane, method):
-            own = thing.get("name") if isinstance(thing, dict) else None
-            if isinstance(own, str) and exposed(server, own) == name:
-                return lane, own
-        raise unknown(kind, name, self._call.era)
+        for anew in (False, True):
+            for thing in await look_up(lane, method, anew):
+                own = thing.get("name") if isinstance(thing, dict) else None
+                if isinstance(own, str) and exposed(server, own) == name and lane.view.shows(kind, own):
+                    return lane, own
+        raise unknown(kind, name, self.call.era)
 
     def by_uri(self, uri: str) -> tuple[Lane, str]:
         """The server of a resource, and its own URI."""
         found = plain_uri(uri)
-        if found is None or found[0] not in self._lanes:
-            raise unknown("resource", uri, self._call.era)
-        return self._lanes[found[0]], found[1]
+        if found is None or found[0] not in self.lanes:
+            raise unknown("resource", uri, self.call.era)
+        return self.lanes[found[0]], found[1]
 
     def visible(self, uris: Sequence[str]) -> list[str]:
         """Those of these URIs that are some server's and not hidden from the caller."""
@@ -107,16 +108,16 @@ class HubNames:
         return [
             uri
             for uri, place in found
-            if place is not None and place[0] in self._lanes and self._lanes[place[0]].view.shows("resource", place[1])
+            if place is not None and place[0] in self.lanes and self.lanes[place[0]].view.shows("resource", place[1])
         ]
 
     def by_task(self, sealed: str) -> tuple[Lane, str]:
         """The server of a task, and its own id; only for the principal who started it."""
         server, task = self._unseal(TASK, sealed, "task")
         self._tasks[server, task] = sealed
-        if server not in self._lanes:
+        if server not in self.lanes:
             raise InvalidRequest(INVALID_PARAMS, f"Unknown task: {sealed}")
-        return self._lanes[server], task
+        return self.lanes[server], task
 
     def labels(self, lane: Lane) -> Relabel:
         """What turns this server's results into the hub's."""
@@ -141,7 +142,7 @@ class HubNames:
         return part
 
     def _seal(self, use: str, server: str, value: str) -> str:
-        content = [server, self._call.visit.principal.id, self._call.visit.endpoint.workspace.slug, value]
+        content = [server, self.call.visit.principal.id, self.call.visit.endpoint.workspace.slug, value]
         return self._keyring.seal(dumps(content), use)
 
     def _open(self, use: str, sealed: str, lane: Lane) -> str:
@@ -155,6 +156,6 @@ class HubNames:
             server, principal, workspace, value = loads(self._keyring.open(sealed, use))
         except (Unsealable, MalformedJson, ValueError):
             raise InvalidRequest(INVALID_PARAMS, f"Unknown {what}: {sealed[:64]}") from None
-        if principal != self._call.visit.principal.id or workspace != self._call.visit.endpoint.workspace.slug:
+        if principal != self.call.visit.principal.id or workspace != self.call.visit.endpoint.workspace.slug:
             raise InvalidRequest(INVALID_PARAMS, f"Unknown {what}: {sealed[:64]}")
         return server, value

@@ -1,6 +1,6 @@
 """One server as one caller sees it: policy, link, bridge and back. Endpoints are made of lanes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import anyio
@@ -14,15 +14,18 @@ from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, mode
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.bridge.way import Answers, Way, ignore, refuse, refuse_question, with_meta
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.catalogue import Catalogue
+from portkey_mcp.gateway.freshness import LIST_CHANGED
+from portkey_mcp.gateway.lasting import timed
 from portkey_mcp.gateway.schemas import Schemas, callable_tools
-from portkey_mcp.gateway.visible import View
+from portkey_mcp.gateway.visible import LISTINGS, View
 from portkey_mcp.model import Introduction, McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.policy.match import Pattern
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.telemetry.spans import Spans
 from portkey_mcp.upstream.link import Link
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 
 LEGACY_METHODS: Final = frozenset(
     method for method, version in CLIENT_REQUESTS if version in HANDSHAKE_PROTOCOL_VERSIONS
@@ -51,6 +54,7 @@ class Means:
     schemas: Schemas
     spans: Spans
     timeout: float
+    catalogue: Catalogue = field(default_factory=Catalogue)
 
 
 class Lane:
@@ -92,19 +96,51 @@ class Lane:
         call = self.call.about(method, params)
         _check_era(call)
         self.view.check(method, params, call.era)
+        if method in LISTINGS:
+            return await self._list(call, reply)
+        self._stirred()
+        try:
+            link = await self.link()
+            if call.era != link.era and method in LEGACY_TASKS:
+                raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {method}")
+            return await self._cross(call, link, reply)
+        finally:
+            self._stirred()
+
+    async def _list(self, call: Call, reply: Answers) -> Json:
+        """A list as it is kept, as long as the server says that it is good; else as the server has it now."""
+        catalogue = self._means.catalogue
+        kept = catalogue.lasting.find(call, self.server)
+        if kept is not None:
+            seen = self.view.listed(call.method, kept[0])
+            return timed(seen if isinstance(seen, Raw) else Raw(seen), kept[1])
+        asked = catalogue.freshness.now
         link = await self.link()
-        if call.era != link.era and method in LEGACY_TASKS:
-            raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {method}")
         result = await self._cross(call, link, reply)
-        if method == "tools/list":
+        if call.method == "tools/list":
             result = callable_tools(link, result)
-        return self.view.listed(method, result)
+        catalogue.lasting.keep(call, link, result, asked)
+        return self.view.listed(call.method, result)
+
+    def _stirred(self) -> None:
+        """The caller did something there, by which its lists may change: a tool may sign in, or load other tools."""
+        self._means.catalogue.freshness.changed(self.server.key, self.call.visit.principal.id)
+
+    def heard(self, message: Json) -> None:
+        """Take note of what the server tells, whoever it is told."""
+        if message.get("method") in LIST_CHANGED:
+            self.lists_changed()
+
+    def lists_changed(self) -> None:
+        """Whatever is known of the server's lists is old, for everybody."""
+        self._means.catalogue.freshness.changed(self.server.key)
 
     async def notify(self, method: str, params: Json | None) -> None:
         """Pass a legacy client's notification on to a legacy upstream; modern ones have no use for it."""
         link = await self.link()
         if link.era == "legacy":
             await link.notify(method, params)
+            self._stirred()
 
     def bare(self, link: Link, params: Json) -> Json:
         """The gateway's own request on the caller's behalf: params with the envelope that the link's era wants."""
@@ -113,7 +149,7 @@ class Lane:
         return with_meta(params, lambda meta: modern_meta(meta, self.call.capabilities, self.call.client_info, None))
 
     async def _cross(self, call: Call, link: Link, reply: Answers | None) -> Json:
-        answers = _Filtered(self.view, reply) if reply is not None else Nobody()
+        answers = _Filtered(self, reply) if reply is not None else Nobody()
         headers = None if call.era == link.era == "legacy" else await self._headers(call, link)
         try:
             try:
@@ -159,6 +195,7 @@ class Lane:
                 live=call.live,
                 param_headers=headers,
                 inject=span.inject,
+                noted=self.heard,
             )
             if link.era == call.era:
                 result = await (same.legacy(way) if call.era == "legacy" else same.modern(way))
@@ -180,11 +217,12 @@ def _check_era(call: Call) -> None:
 class _Filtered:
     """The caller's side of a call, without news of what is hidden from it."""
 
-    def __init__(self, view: View, reply: Answers) -> None:
-        self._view, self._reply = view, reply
+    def __init__(self, lane: Lane, reply: Answers) -> None:
+        self._lane, self._reply = lane, reply
 
     async def notify(self, message: Json) -> None:
-        if self._view.hears(message):
+        self._lane.heard(message)
+        if self._lane.view.hears(message):
             await self._reply.notify(message)
 
     async def ask(self, message: Json) -> Json:

@@ -50,7 +50,7 @@ def greeting(title: str, era: Era, version: str, hellos: Sequence[tuple[str, Jso
     return modern_result("server/discover", found, {"serverInfo": info})
 
 
-def page_of(things: Sequence[Json], listing: Listing, params: Json | None) -> tuple[list[Json], str | None]:
+def page_of(things: Sequence[Json], listing: Listing, cursor: Any) -> tuple[list[Json], str | None]:
     """One page of a merged list, and the cursor of the next, None at the end.
 
     A cursor names the last thing given out, so a list that changes meanwhile repeats or loses nothing else. It also
@@ -60,7 +60,6 @@ def page_of(things: Sequence[Json], listing: Listing, params: Json | None) -> tu
         InvalidRequest: the cursor is not one of ours, or its thing is gone; the client starts again.
     """
     start = 0
-    cursor = (params or {}).get("cursor")
     if cursor is not None:
         name, count = _read(cursor)
         places = [place for place, thing in enumerate(things) if thing[listing.key] == name]
@@ -87,17 +86,11 @@ def _read(cursor: object) -> tuple[object, int]:
         raise InvalidRequest(INVALID_PARAMS, "The cursor is not one that this gateway gave out") from None
 
 
-def list_result(
-    era: Era, member: str, page: Sequence[Any], cursor: str | None, ttls: Sequence[Any], stale: Sequence[str]
-) -> Json:
-    """A merged list result. Fresh for as long as its shortest-lived source; never public (protocol.md C2)."""
+def list_result(era: Era, member: str, page: Sequence[Any], cursor: str | None, stale: Sequence[str]) -> Json:
+    """A merged list result, never public (protocol.md C2). How long it is good is said when it goes out, not here."""
     result: Json = {member: list(page)}
     if cursor is not None:
         result["nextCursor"] = cursor
     if stale:
         result["_meta"] = {STALE_META: list(stale)}
-    if era == "legacy":
-        return result
-    fresh = [ttl if isinstance(ttl, int) and ttl > 0 else 0 for ttl in ttls]
-    ttl = min(fresh) if fresh and not stale else 0
-    return {"resultType": "complete", **result, "ttlMs": ttl, "cacheScope": "private"}
+    return result if era == "legacy" else {"resultType": "complete", **result, "cacheScope": "private"}

@@ -3,6 +3,7 @@
 Pure. Whatever is not recognised stays as it is.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,21 +31,18 @@ class Relabel:
         return self._meta({**thing, listing.key: exposed(self.server, thing[listing.key])})
 
     def result(self, result: Json) -> Json:
-        """The result of a call, a prompt, a read, or a task request."""
-        changed = dict(result)
-        if isinstance(result.get("content"), list):
-            changed["content"] = [self._block(block) for block in result["content"]]
-        if isinstance(result.get("contents"), list):
-            changed["contents"] = [self._uri(contents) for contents in result["contents"]]
-        if isinstance(result.get("messages"), list):
-            changed["messages"] = [self._message(message) for message in result["messages"]]
+        """The result of a call, a prompt, a read, or a task request; the same object when nothing in it changes."""
+        changed: Json = {}
+        for member, change in (("content", self._block), ("contents", self._uri), ("messages", self._message)):
+            if isinstance(result.get(member), list):
+                changed[member] = _each(change, result[member])
         if isinstance(result.get("taskId"), str):
             changed["taskId"] = self.task(result["taskId"])
         if isinstance(result.get("requestState"), str):
             changed["requestState"] = self.state(result["requestState"])
         if isinstance(result.get("result"), dict) and "taskId" in result:
             changed["result"] = self.result(result["result"])
-        return changed
+        return _with(result, changed)
 
     def notification(self, message: Json) -> Json:
         """A notification that names a resource or a task."""
@@ -61,8 +59,8 @@ class Relabel:
         if not isinstance(message, dict) or "content" not in message:
             return message
         content = message["content"]
-        blocks = [self._block(block) for block in content] if isinstance(content, list) else self._block(content)
-        return {**message, "content": blocks}
+        blocks = _each(self._block, content) if isinstance(content, list) else self._block(content)
+        return _with(message, {"content": blocks})
 
     def _block(self, block: Any) -> Any:
         if not isinstance(block, dict):
@@ -83,10 +81,21 @@ class Relabel:
         meta = tool.get("_meta")
         if not isinstance(meta, dict):
             return tool
-        changed = dict(meta)
+        changed: Json = {}
         ui = meta.get("ui")
         if isinstance(ui, dict) and isinstance(ui.get("resourceUri"), str):
             changed["ui"] = {**ui, "resourceUri": exposed_uri(self.server, ui["resourceUri"])}
         if isinstance(meta.get("ui/resourceUri"), str):
             changed["ui/resourceUri"] = exposed_uri(self.server, meta["ui/resourceUri"])
-        return {**tool, "_meta": changed}
+        return _with(tool, {"_meta": _with(meta, changed)})
+
+
+def _each(change: Callable[[Any], Any], things: list[Any]) -> list[Any]:
+    """The things, each changed; the same list when none is."""
+    changed = [change(thing) for thing in things]
+    return things if all(map(operator.is_, changed, things)) else changed
+
+
+def _with(whole: Json, changed: Json) -> Json:
+    """The object with these members; the same object when it has them already."""
+    return whole if all(whole[member] is value for member, value in changed.items()) else {**whole, **changed}

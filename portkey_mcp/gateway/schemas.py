@@ -4,12 +4,12 @@ A call of a tool whose schema marks properties carries them as `Mcp-Param-*` hea
 before the call. It is fetched once per link and again when a tool is unknown or the upstream disagrees.
 """
 
+import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-import anyio
 from mcp.shared.inbound import (
     MCP_PARAM_HEADER_PREFIX,
     X_MCP_HEADER_KEY,
@@ -54,6 +54,9 @@ class Schemas:
         outgoing = link.era == "modern" and link.server.transport == "http"
         if call.method != "tools/call" or not (outgoing or call.era == "modern"):
             return None
+        known = self._known.get(link)
+        if known is not None and known[1].get((call.params or {})["name"]) == {}:
+            return {} if outgoing else None  # known to mark nothing: so it is with nearly every call
         arguments = as_object((call.params or {}).get("arguments"))
         if not arguments and not any(name.startswith(_PREFIX) for name in call.headers):
             return None
@@ -81,9 +84,9 @@ class Schemas:
 
     async def _schema(self, link: Link, tool: str, list_page: ListPage) -> Json | None:
         fetched, schemas = self._known.get(link, (-REFRESH_AFTER, {}))
-        if tool not in schemas and anyio.current_time() - fetched >= REFRESH_AFTER:
+        if tool not in schemas and time.monotonic() - fetched >= REFRESH_AFTER:
             schemas = await _fetch(list_page)
-            self._known[link] = (anyio.current_time(), schemas)
+            self._known[link] = (time.monotonic(), schemas)
         return schemas.get(tool)
 
 
@@ -115,10 +118,14 @@ def callable_tools(link: Link, result: Json) -> Json:
     A client must not use those over modern HTTP (2026-07-28 streamable-http, Custom Headers), and the gateway is the
     client of that leg.
     """
-    if isinstance(result, Raw) and X_MCP_HEADER_KEY.encode() not in result.text:
+    if link.era != "modern" or link.server.transport != "http":
         return result
+    return result.once("callable", _callable) if isinstance(result, Raw) else _callable(result)
+
+
+def _callable(result: Json) -> Json:
     tools = result.get("tools")
-    if link.era != "modern" or link.server.transport != "http" or not isinstance(tools, list):
+    if not isinstance(tools, list) or (isinstance(result, Raw) and X_MCP_HEADER_KEY.encode() not in result.text):
         return result
     good = [
         tool for tool in tools if not isinstance(tool, dict) or not find_invalid_x_mcp_header(tool.get("inputSchema"))

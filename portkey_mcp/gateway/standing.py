@@ -101,6 +101,7 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
 
             async def attended(link: Link, missed: bool = lost, began: float = began) -> None:
                 if missed or anyio.current_time() - began > READY_WITHIN:
+                    lane.lists_changed()
                     await _announce(link, wanted, answers)
                 ready()
 
@@ -135,6 +136,7 @@ async def _announce(link: Link, wanted: Wanted | None, answers: Answers) -> None
 
 async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
     async def heard(message: Json) -> None:
+        lane.heard(message)
         if lane.view.hears(message) and (wanted is None or wants(wanted, message)):
             await answers.notify(message)
 
@@ -192,7 +194,9 @@ async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Ans
     async def heard(message: Json) -> None:
         if message["method"] == ACKNOWLEDGED:
             await attended(link)
-        elif lane.view.hears(message):
+            return
+        lane.heard(message)
+        if lane.view.hears(message):
             await answers.notify(without_subscription(message))
 
     if not wanted:

@@ -4,24 +4,23 @@ import asyncio
 from collections import deque
 from typing import Any
 
-import aiohttp
-from yarl import URL
-
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import McpServer
 from portkey_mcp.upstream import reading
 from portkey_mcp.upstream.breaker import Gate
+from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.http import Exchange
+from portkey_mcp.upstream.inflating import BadEncoding
+from portkey_mcp.upstream.response import Broken, NotHttp, Response
 from portkey_mcp.upstream.sse import Event, OversizedEventError, SseParser
-from portkey_mcp.upstream.stream import EVENT_STREAM, error_text
 from portkey_mcp.wire import Json
 
 
 class EventWire:
-    """See `Wire`. On aiohttp, since one failed POST ends the SDK's transport for everybody."""
+    """See `Wire`. Not the SDK's transport, which one failed POST ends for everybody."""
 
-    def __init__(self, server: McpServer, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, server: McpServer, response: Response) -> None:
         self._server, self._response = server, response
         self._parser = SseParser()
         self._events: deque[Event] = deque()
@@ -30,26 +29,20 @@ class EventWire:
         self.ending = "its event stream ended"
 
     @classmethod
-    async def start(
-        cls, server: McpServer, resolved: McpServer, session: aiohttp.ClientSession, gate: Gate
-    ) -> "EventWire":
+    async def start(cls, server: McpServer, resolved: McpServer, connections: Connections, gate: Gate) -> "EventWire":
         """Open the stream and wait for the `endpoint` event, which says where to POST.
 
         Raises:
             UpstreamError, UpstreamDown: the stream cannot be opened, or names no endpoint of the same origin.
         """
-        exchange = Exchange(session, resolved.url, dict(resolved.headers), gate)
-        response = await exchange.send("GET", {"Accept": EVENT_STREAM})
+        exchange = Exchange(connections, resolved.url, resolved.headers, gate)
+        response = await exchange.send("GET")
         if response.status >= 300:
             raise await exchange.refused(response)
         events = cls(server, response)
         try:
             endpoint = await events._await_endpoint()
-            here = URL(resolved.url)
-            there = here.join(URL(endpoint))
-            if there.origin() != here.origin():
-                raise UpstreamDown(server.name, "it wants its messages sent to another origin", sent=True)
-            events._endpoint = Exchange(session, str(there), dict(resolved.headers), gate)
+            events._endpoint = exchange.beside(endpoint)
         except BaseException:
             await events.close()
             raise
@@ -64,19 +57,19 @@ class EventWire:
     async def _next_event(self) -> Event | None:
         try:
             while not self._events:
-                chunk = await self._response.content.readany()
+                chunk = await self._response.piece()
                 if not chunk:
                     return None
                 self._events.extend(self._parser.feed(chunk))
-        except (aiohttp.ClientError, OSError, OversizedEventError) as error:
-            self.ending = f"its event stream broke: {error_text(error)}"
+        except (Broken, NotHttp, BadEncoding, OversizedEventError) as error:
+            self.ending = f"its event stream broke: {error}"
             return None
         return self._events.popleft()
 
     async def send(self, message: Json) -> None:
         """See `Wire.send`."""
         assert self._endpoint is not None
-        await self._endpoint.deliver({}, message)
+        await self._endpoint.deliver(b"", message)
 
     async def receive(self) -> Json | None:
         """See `Wire.receive`."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
+from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.errors import UpstreamDown
 
 OnEnd = Callable[[], None]
@@ -19,7 +20,7 @@ class Flights:
 
     def __init__(self, server: str, on_end: OnEnd = no_matter) -> None:
         self.server, self._on_end = server, on_end
-        self.scopes: set[asyncio.Timeout] = set()
+        self.under_way: set[Cuttable] = set()
         self.grounded = ""
         """Why nothing flies any more; empty while the link lives."""
         self.over = asyncio.Event()
@@ -27,10 +28,10 @@ class Flights:
     @property
     def busy(self) -> int:
         """How many requests are under way."""
-        return len(self.scopes)
+        return len(self.under_way)
 
     def flying(self) -> "_Flight":
-        """One request, as an asynchronous context manager.
+        """One request, as a context manager around all that is awaited for it.
 
         Raises:
             UpstreamDown: the link was closed before (then nothing was sent) or while it flew.
@@ -43,33 +44,32 @@ class Flights:
             return
         self.grounded = reason
         self.over.set()
-        now = asyncio.get_running_loop().time()
-        for scope in self.scopes:
-            if not scope.expired():
-                scope.reschedule(now)
+        loop = asyncio.get_running_loop()
+        for flight in self.under_way:
+            # Later, since a request may ground its own link: it ends by its own error, and nothing is left to cut.
+            loop.call_soon(flight.cut)
         self._on_end()
 
 
-class _Flight:
+class _Flight(Cuttable):
     """See `Flights.flying`; a class, since a generator would cost each call several times as much."""
 
-    __slots__ = ("_flights", "_scope")
+    __slots__ = ("_flights",)
 
     def __init__(self, flights: Flights) -> None:
+        super().__init__()
         self._flights = flights
-        self._scope = asyncio.timeout(None)
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> "_Flight":
         if self._flights.grounded:
             raise UpstreamDown(self._flights.server, self._flights.grounded)
-        await self._scope.__aenter__()
-        self._flights.scopes.add(self._scope)
+        self._flights.under_way.add(self)
+        super().__enter__()
+        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._flights.scopes.discard(self._scope)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._flights.under_way.discard(self)
         try:
-            await self._scope.__aexit__(kind, error, trace)
-        except TimeoutError:
+            super().__exit__(kind, error, at)
+        except WasCut:
             raise UpstreamDown(self._flights.server, self._flights.grounded, sent=True) from None

@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from portkey_mcp.errors import PortkeyError, UpstreamDown, UpstreamError, UpstreamTimeout, brief
 from portkey_mcp.model import Era, Introduction, McpServer
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import Gate, backoff
+from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.upstream.opening import OpenLink, Workshop, open_http, open_pipe, probe_http
 from portkey_mcp.upstream.probe import Verdict, pinned
+from portkey_mcp.upstream.reading import Recall
 from portkey_mcp.upstream.sharing import Shared
 from portkey_mcp.upstream.tasks import Spawn
 
@@ -31,7 +31,7 @@ OPEN_TIMEOUT = 30.0
 """Seconds that opening a link may take in all: probing (10), a slow `npx` start, the handshake."""
 LATELY = 300.0
 """Seconds after the last request for it during which a dead server is tried again without being asked."""
-MAX_LINKS = 1000
+MAX_LINKS = 2500
 """Links to one server that one principal may hold. Each client session is one; a team behind one key has hundreds,
 and a client that greets again and again must not open sessions upstream without end."""
 MAX_OWN_PROCESSES = 8
@@ -71,7 +71,7 @@ class Holdings:
         self,
         server: McpServer,
         resolve: Resolve,
-        session: aiohttp.ClientSession,
+        connections: Connections,
         spawn: Spawn,
         room: Callable[["Holdings"], Awaitable[None]],
         *,
@@ -82,7 +82,7 @@ class Holdings:
         self._resolve, self._spawn, self._room = resolve, spawn, room
         self._open_timeout, self._max_links = open_timeout, max_links
         self._gate = Gate(server.name, on_open=self._recover)
-        self._workshop = Workshop(session, spawn, self._gate)
+        self._workshop = Workshop(connections, spawn, self._gate, Recall())
         self._verdict: Shared[Verdict] = Shared(spawn, self._probe)
         self._era: Era | None = pinned(server.protocol) if server.transport != "sse" else "legacy"
         self._recovery: asyncio.Task[None] | None = None
@@ -95,8 +95,26 @@ class Holdings:
         """The era, None while it is not known."""
         return self._era
 
+    def open_link(self, visitor: Introduction) -> Link | None:
+        """The visitor's link where it is open already, which is to say nearly always; else None."""
+        is_http = self.server.transport == "http"
+        verdict = self._verdict.value if is_http else None
+        if is_http and verdict is None:
+            return None
+        slot = self.slots.get(self._key(visitor, verdict))
+        link = slot.opening.value if slot is not None else None
+        if slot is None or link is None or not link.alive:
+            return None
+        self._asked_at = slot.used_at = now = time.monotonic()
+        if not is_http and self._gate.is_open and now - slot.opened_at > STEADY and self.server.transport == "stdio":
+            self._gate.succeeded()
+        return link.seen_by(visitor.principal)
+
     async def link(self, visitor: Introduction) -> Link:
         """The visitor's link, opened where there is none. Raises UpstreamDown or UpstreamError."""
+        ready = self.open_link(visitor)
+        if ready is not None:
+            return ready
         self._asked_at = time.monotonic()
         verdict = await self._verdict.get() if self.server.transport == "http" else None
         key = self._key(visitor, verdict)
@@ -104,11 +122,7 @@ class Holdings:
             self._make_place(visitor.principal)
         slot = self._slot(key, visitor)
         slot.used_at = time.monotonic()
-        link = slot.link
-        if link is None:
-            link = await self._reopened(slot)
-        elif self._gate.is_open and self.server.transport == "stdio" and slot.used_at - slot.opened_at > STEADY:
-            self._gate.succeeded()
+        link = slot.link or await self._reopened(slot)
         return link.seen_by(visitor.principal)
 
     async def _reopened(self, slot: Slot) -> OpenLink:

@@ -10,8 +10,6 @@ import logging
 import random
 from contextlib import AbstractAsyncContextManager
 
-import aiohttp
-
 from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.answering import Answering, ignore, no_requests
@@ -29,9 +27,10 @@ from portkey_mcp.upstream.messages import (
     number,
     result_of,
 )
+from portkey_mcp.upstream.reading import Recall
 from portkey_mcp.upstream.session import NO_SESSION, SESSION_HEADER, Session
 from portkey_mcp.upstream.standing import Standing
-from portkey_mcp.upstream.stream import EVENT_STREAM, BrokenOff, Stream
+from portkey_mcp.upstream.stream import BrokenOff, Stream
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
 
@@ -57,11 +56,12 @@ class LegacyHttpLink:
         greeting: Json,
         attendants: Attendants,
         spawn: Spawn,
+        recall: Recall,
         on_end: OnEnd = no_matter,
     ) -> None:
         self.server = server
         self._exchange, self._greeting, self._spawn = exchange, greeting, spawn
-        self._attendants = attendants
+        self._attendants, self._recall = attendants, recall
         self._ids = itertools.count(1)
         self._flights = Flights(server.name, on_end)
         self._renewing = asyncio.Lock()
@@ -99,14 +99,17 @@ class LegacyHttpLink:
 
     async def _shake_hands(self) -> None:
         call = number(next(self._ids), "initialize", self._greeting)
-        stream = await self._exchange.open("POST", {}, call.message)
+        stream = await self._exchange.open("POST", b"", call.message)
         try:
             hello = await self._pump(stream, call, ignore, no_requests, NO_SESSION)
         finally:
             stream.leave(self._spawn)
         version = hello.get("protocolVersion")
-        session = Session(stream.headers.get(SESSION_HEADER, ""), version if isinstance(version, str) else "", hello)
-        await self._exchange.deliver(session.headers, notification("notifications/initialized", None))
+        try:
+            session = Session(stream.header(SESSION_HEADER), version if isinstance(version, str) else "", hello)
+        except ValueError as error:
+            raise UpstreamDown(self.server.name, f"its session cannot be named: {error}", sent=True) from None
+        await self._exchange.deliver(session.lines, notification("notifications/initialized", None))
         self.session, self.version, self.hello = session, session.version, session.hello
 
     async def renew(self, lost: Session) -> None:
@@ -136,7 +139,7 @@ class LegacyHttpLink:
         param_headers: dict[str, str] | None = None,
     ) -> Json:
         """See `Link.request`."""
-        async with self._flights.flying():
+        with self._flights.flying():
             session = self.session
             try:
                 result = await self._call(session, method, params, on_notification, on_request)
@@ -150,13 +153,13 @@ class LegacyHttpLink:
 
     def _remember(self, method: str, params: Json | None) -> None:
         """What the client told its session, and would tell a new one: the log level, and what it subscribed to."""
-        uri = (params or {}).get("uri")
         if method == "logging/setLevel":
             self._told[method] = (method, params)
-        elif method == "resources/subscribe" and isinstance(uri, str):
-            self._told[f"uri {uri}"] = (method, params)
-        elif method == "resources/unsubscribe":
+        elif method in ("resources/subscribe", "resources/unsubscribe"):
+            uri = (params or {}).get("uri")
             self._told.pop(f"uri {uri}", None)
+            if method == "resources/subscribe" and isinstance(uri, str):
+                self._told[f"uri {uri}"] = (method, params)
 
     async def _tell_again(self) -> None:
         for method, params in list(self._told.values()):
@@ -177,10 +180,12 @@ class LegacyHttpLink:
         stream: Stream | None = None
         self._calls[call.id] = call
         try:
-            stream = await self._exchange.open("POST", session.headers, call.message)
+            stream = await self._exchange.open("POST", session.lines, call.message, self._recall.last(method, params))
             while True:
                 try:
-                    return await self._pump(stream, call, on_notification, on_request, session)
+                    result = await self._pump(stream, call, on_notification, on_request, session)
+                    self._recall.keep(method, params, result)
+                    return result
                 except BrokenOff as broken:
                     stream.close()
                     stream = await self._resume(stream, session, broken)
@@ -196,7 +201,7 @@ class LegacyHttpLink:
     async def _pump(
         self, stream: Stream, call: Numbered, on_notification: OnNotification, on_request: OnRequest, session: Session
     ) -> Json:
-        answering = Answering(self._spawn, lambda answer: self._exchange.deliver(session.headers, answer))
+        answering: Answering | None = None
         try:
             while (message := await stream.read()) is not None:
                 if "method" not in message:
@@ -204,23 +209,26 @@ class LegacyHttpLink:
                         stream.answered = True
                         return result_of(message, self.server.name)
                 elif "id" in message:
+                    if answering is None:
+                        answering = Answering(self._spawn, lambda one: self._exchange.deliver(session.lines, one))
                     answering.start(message, on_request)
-                elif not answering.withdraw(message):
+                elif answering is None or not answering.withdraw(message):
                     await on_notification(bare(call.restore(message)))
         finally:
-            answering.stop()
+            if answering is not None:
+                answering.stop()
         raise BrokenOff(self.server.name, "its answer ended without a result", sent=True)
 
     async def _resume(self, stopped: Stream, session: Session, broken: BrokenOff) -> Stream:
         """Ask for the rest of a stream. Raises `broken` where its events had no ids or the server will not."""
         if not stopped.last_id:
             raise broken
-        headers = {**session.headers, "Accept": EVENT_STREAM, "Last-Event-ID": stopped.last_id}
+        lines = session.lines + self._exchange.lines({"Last-Event-ID": stopped.last_id})
         pause = RESUME_PAUSE if stopped.retry_ms is None else stopped.retry_ms / 1000
         for attempt in range(RESUMES):
             await asyncio.sleep(pause)
             try:
-                stream = await self._exchange.open("GET", headers)
+                stream = await self._exchange.open("GET", lines)
             except (UpstreamError, UpstreamDown) as error:
                 if error.status:
                     raise broken from error
@@ -232,21 +240,21 @@ class LegacyHttpLink:
 
     async def _cancel(self, session: Session, call: Numbered) -> None:
         try:
-            await self._exchange.deliver(session.headers, cancelled(call.id))
+            await self._exchange.deliver(session.lines, cancelled(call.id))
         except (UpstreamError, UpstreamDown) as error:
             log.info("%s could not be told of a cancellation: %s", self.server.key, brief(error))
 
     async def notify(self, method: str, params: Json | None) -> None:
         """See `Link.notify`."""
-        async with self._flights.flying():
+        with self._flights.flying():
             session = self.session
             try:
-                await self._exchange.deliver(session.headers, notification(method, params))
+                await self._exchange.deliver(session.lines, notification(method, params))
             except (UpstreamError, UpstreamDown) as error:
                 if not session.is_lost(error):
                     raise
                 await self.renew(session)
-                await self._exchange.deliver(self.session.headers, notification(method, params))
+                await self._exchange.deliver(self.session.lines, notification(method, params))
 
     def restore(self, notification: Json) -> Json:
         """A notification from the standing stream, with its caller's progress token where it is about a call here."""
@@ -280,7 +288,7 @@ class LegacyHttpLink:
             return
         try:
             async with asyncio.timeout(GOODBYE):
-                response = await self._exchange.send("DELETE", self.session.headers)
+                response = await self._exchange.send("DELETE", self.session.lines)
                 response.close()
-        except (TimeoutError, UpstreamDown, aiohttp.ClientError) as error:
+        except (TimeoutError, UpstreamDown) as error:
             log.debug("%s was not told of the end of its session: %s", self.server.key, brief(error))

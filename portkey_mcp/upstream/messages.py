@@ -19,7 +19,7 @@ METHOD_NOT_FOUND = -32601
 _ABSENT: Any = object()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Numbered:
     """A request as it goes out on this hop. `token` is the caller's own progress token, which `restore` puts back."""
 

@@ -1,10 +1,10 @@
 """A link to a modern server over HTTP: no session, so nothing to open, to lose or to end (S26 streamable-http)."""
 
+import functools
 import itertools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
@@ -18,9 +18,11 @@ from portkey_mcp.errors import UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.answering import ignore, no_requests
 from portkey_mcp.upstream.flights import Flights, OnEnd, no_matter
+from portkey_mcp.upstream.heads import line
 from portkey_mcp.upstream.http import Exchange
 from portkey_mcp.upstream.link import Link, OnNotification, OnRequest
 from portkey_mcp.upstream.messages import Numbered, bare, notification, number, result_of, with_envelope
+from portkey_mcp.upstream.reading import Recall
 from portkey_mcp.upstream.stream import BrokenOff, Stream
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
@@ -31,6 +33,9 @@ NAMES = {**NAME_BEARING_METHODS, "tasks/get": "taskId", "tasks/update": "taskId"
 """Method to the member of `params` that `Mcp-Name` repeats (protocol H1); the SDK's table lacks the tasks extension."""
 
 UNSUPPORTED_VERSION = -32022
+
+LONG = 200
+"""Characters of a method or a name up to which its header is kept for the next time."""
 
 
 class ModernHttpLink:
@@ -45,10 +50,12 @@ class ModernHttpLink:
         version: str,
         hello: Json,
         spawn: Spawn,
+        recall: Recall,
         on_end: OnEnd = no_matter,
     ) -> None:
         self.server, self.version, self.hello = server, version, hello
-        self._exchange, self._spawn = exchange, spawn
+        self._exchange, self._spawn, self._recall = exchange, spawn, recall
+        self._version_line = exchange.lines({MCP_PROTOCOL_VERSION_HEADER: version})
         self._ids = itertools.count(1)
         self._flights = Flights(server.name, on_end)
 
@@ -76,20 +83,25 @@ class ModernHttpLink:
         param_headers: dict[str, str] | None = None,
     ) -> Json:
         """See `Link.request`. `on_request` is never used: a modern server has no way to receive an answer."""
+        last = self._recall.last(method, params)
         params = with_envelope(params, self.version)
         call = number(next(self._ids), method, params)
-        headers = {**self._headers(method, params), **(param_headers or {})}
-        async with self._flights.flying():
+        lines = self._lines(method, params)
+        if param_headers:
+            lines += self._exchange.lines(param_headers)
+        with self._flights.flying():
             try:
-                stream = await self._exchange.open("POST", headers, call.message)
+                stream = await self._exchange.open("POST", lines, call.message, last)
             except UpstreamError as error:
                 if error.code == UNSUPPORTED_VERSION and self.alive and self.hello:
                     self._flights.ground("its protocol version has changed")
                 raise
             try:
-                return await self._read(stream, call, on_notification)
+                result = await self._read(stream, call, on_notification)
             finally:
                 stream.leave(self._spawn)
+            self._recall.keep(method, params, result)
+            return result
 
     async def _read(self, stream: Stream, call: Numbered, on_notification: OnNotification) -> Json:
         while (message := await stream.read()) is not None:
@@ -103,18 +115,17 @@ class ModernHttpLink:
                 log.warning("%s sent a request, which a modern server may not: %s", self.server.key, message["method"])
         raise BrokenOff(self.server.name, "its answer ended without a result", sent=True)
 
-    def _headers(self, method: str, params: Json) -> dict[str, str]:
-        headers = {MCP_PROTOCOL_VERSION_HEADER: self.version, MCP_METHOD_HEADER: encode(method)}
+    def _lines(self, method: str, params: Json) -> bytes:
         name = params.get(NAMES.get(method, ""))
-        if isinstance(name, str):
-            headers[MCP_NAME_HEADER] = encode(name)
-        return headers
+        if not isinstance(name, str):
+            return self._version_line + _line(MCP_METHOD_HEADER, method)
+        return self._version_line + _line(MCP_METHOD_HEADER, method) + _line(MCP_NAME_HEADER, name)
 
     async def notify(self, method: str, params: Json | None) -> None:
         """See `Link.notify`."""
         params = with_envelope(params, self.version)
-        async with self._flights.flying():
-            await self._exchange.deliver(self._headers(method, params), notification(method, params))
+        with self._flights.flying():
+            await self._exchange.deliver(self._lines(method, params), notification(method, params))
 
     def seen_by(self, principal: str) -> Link:
         """The link as one principal gets it: it keeps nothing between requests, so all get the same."""
@@ -137,6 +148,15 @@ class ModernHttpLink:
         self._flights.ground("the link was closed")
 
 
-def encode(value: Any) -> str:
+def encode(value: str) -> str:
     """A header value as SEP-2243 wants it; what no header can hold (a lone surrogate) becomes a question mark."""
     return encode_header_value(value.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _line(name: str, value: str) -> bytes:
+    return _kept_line(name, value) if len(value) <= LONG else line(name, encode(value))
+
+
+@functools.lru_cache(1024)
+def _kept_line(name: str, value: str) -> bytes:
+    return line(name, encode(value))

@@ -4,13 +4,13 @@ import functools
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from portkey_mcp.model import Era, Introduction, McpServer
 from portkey_mcp.upstream.answering import ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import Gate
+from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.eventwire import EventWire
 from portkey_mcp.upstream.flights import OnEnd
 from portkey_mcp.upstream.http import Exchange
@@ -21,6 +21,7 @@ from portkey_mcp.upstream.pipe import Pipe, Wire
 from portkey_mcp.upstream.pipelink import PipeLink
 from portkey_mcp.upstream.probe import DISCOVER, OUR_INFO, Verdict, discover_params, probe
 from portkey_mcp.upstream.process import ProcessWire
+from portkey_mcp.upstream.reading import Recall
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
 
@@ -47,11 +48,12 @@ class OpenLink(Link, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What links are made with: the process's HTTP session, its task owner, and the server's breaker."""
+    """What links are made with: the process's connections, its task owner, and the server's breaker and last lists."""
 
-    session: aiohttp.ClientSession
+    connections: Connections
     spawn: Spawn
     gate: Gate
+    recall: Recall
 
 
 def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None = None) -> Json:
@@ -74,10 +76,10 @@ def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None
 
 async def probe_http(server: McpServer, resolved: McpServer, workshop: Workshop) -> Verdict:
     """The era of an HTTP server. Raises as `probe` does."""
-    exchange = Exchange(workshop.session, resolved.url, dict(resolved.headers), workshop.gate)
+    exchange = Exchange(workshop.connections, resolved.url, resolved.headers, workshop.gate)
 
     async def discover(version: str) -> Json:
-        link = ModernHttpLink(server, exchange, version, {}, workshop.spawn)
+        link = ModernHttpLink(server, exchange, version, {}, workshop.spawn, workshop.recall)
         return await link.request(DISCOVER, discover_params(), on_notification=ignore, on_request=no_requests)
 
     return await probe(server.name, server.protocol, discover)
@@ -93,10 +95,14 @@ async def open_http(
     on_end: OnEnd,
 ) -> OpenLink:
     """A link over streamable HTTP. `server` is what the link shows, `resolved` holds the real values."""
-    exchange = Exchange(workshop.session, resolved.url, dict(resolved.headers), workshop.gate)
+    exchange = Exchange(workshop.connections, resolved.url, resolved.headers, workshop.gate)
     if verdict.era == "modern":
-        return ModernHttpLink(server, exchange, verdict.version, verdict.hello or {}, workshop.spawn, on_end)
-    link = LegacyHttpLink(server, exchange, greeting(server, visitor), attendants, workshop.spawn, on_end)
+        return ModernHttpLink(
+            server, exchange, verdict.version, verdict.hello or {}, workshop.spawn, workshop.recall, on_end
+        )
+    link = LegacyHttpLink(
+        server, exchange, greeting(server, visitor), attendants, workshop.spawn, workshop.recall, on_end
+    )
     await link.start()
     return link
 
@@ -115,7 +121,7 @@ async def open_pipe(
     async def start() -> Pipe:
         wire: Wire
         if resolved.transport == "sse":
-            wire = await EventWire.start(server, resolved, workshop.session, workshop.gate)
+            wire = await EventWire.start(server, resolved, workshop.connections, workshop.gate)
         else:
             wire = await ProcessWire.start(server, resolved, workshop.spawn)
         return Pipe(server, wire, attendants, workshop.spawn, on_end)

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import logging
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -69,14 +70,29 @@ class Wire(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One request in flight: its messages in wire order, the response last. None in the queue means that it failed."""
+    """One request in flight: its messages in wire order, the response last. None among them means that it failed."""
 
     numbered: Numbered
     method: str
     principal: str
     on_request: OnRequest
-    answering: Answering
-    waiting: "asyncio.Queue[Json | None]" = field(default_factory=asyncio.Queue)
+    answering: Answering | None = None
+    """The server's questions about it; None while there was none."""
+    waiting: deque[Json | None] = field(default_factory=deque)
+    _awaited: "asyncio.Future[None] | None" = None
+
+    def hand(self, message: Json | None) -> None:
+        """One more message, in wire order."""
+        self.waiting.append(message)
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
+
+    async def next(self) -> Json | None:
+        """The next message; for one who follows it, since a queue would cost each call several times as much."""
+        while not self.waiting:
+            self._awaited = asyncio.get_running_loop().create_future()
+            await self._awaited
+        return self.waiting.popleft()
 
 
 class Pipe:
@@ -94,7 +110,7 @@ class Pipe:
         self._ids = itertools.count(1)
         self._flights: dict[int, Flight] = {}
         self._background = Answering(spawn, wire.send)
-        self._arrival = asyncio.Event()
+        self._arrival: asyncio.Event | None = None
         self._ended = ""
         self.over = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -141,7 +157,7 @@ class Pipe:
         if self.era == "modern":
             params = with_envelope(params, self.version)
         numbered = number(next(self._ids), method, params)
-        flight = Flight(numbered, method, principal, on_request, Answering(self._spawn, self._wire.send))
+        flight = Flight(numbered, method, principal, on_request)
         self._flights[numbered.id] = flight
         self._arrive()
         try:
@@ -153,10 +169,11 @@ class Pipe:
             raise
         finally:
             self._flights.pop(numbered.id, None)
-            flight.answering.stop()
+            if flight.answering is not None:
+                flight.answering.stop()
 
     async def _follow(self, flight: Flight, on_notification: OnNotification) -> Json:
-        while (message := await flight.waiting.get()) is not None:
+        while (message := await flight.next()) is not None:
             if "method" not in message:
                 return result_of(message, self.server.name)
             await on_notification(bare(flight.numbered.restore(message)))
@@ -216,20 +233,21 @@ class Pipe:
         self.over.set()
         self._background.stop()
         for flight in self._flights.values():
-            flight.waiting.put_nowait(None)
+            flight.hand(None)
         self._on_end()
 
     def _arrive(self) -> None:
-        self._arrival.set()
-        self._arrival = asyncio.Event()
+        if self._arrival is not None:
+            self._arrival.set()
+            self._arrival = None
 
     def _hand(self, flight: Flight, message: Json) -> None:
-        if flight.waiting.qsize() < MAX_BEHIND:
-            flight.waiting.put_nowait(message)
+        if len(flight.waiting) < MAX_BEHIND:
+            flight.hand(message)
         else:
             log.warning("a call of %s to %s is too far behind and given up", flight.method, self.server.key)
             self._flights.pop(flight.numbered.id, None)
-            flight.waiting.put_nowait(None)
+            flight.hand(None)
             self._spawn(self._tell(cancelled(flight.numbered.id)))
 
     def _flight(self, call_id: Any) -> Flight | None:
@@ -243,7 +261,7 @@ class Pipe:
             log.debug("%s answered what nobody waits for", self.server.key)
             return
         del self._flights[flight.numbered.id]
-        flight.waiting.put_nowait(message)
+        flight.hand(message)
 
     def _hear(self, message: Json) -> None:
         """Whose notification it is: by token, by subscription, by kind, or the only call's there is."""
@@ -271,7 +289,7 @@ class Pipe:
             self._take_response(ended_subscription(flight.numbered.id))
             return
         for answering in (self._background, *(other.answering for other in self._flights.values())):
-            if answering.withdraw(message):
+            if answering is not None and answering.withdraw(message):
                 return
 
     def _take_request(self, message: Json) -> None:
@@ -293,7 +311,10 @@ class Pipe:
         if len({flight.principal for flight in flights}) > 1:
             return self._background, _whose
         if flights:
-            return flights[-1].answering, flights[-1].on_request
+            newest_call = flights[-1]
+            if newest_call.answering is None:
+                newest_call.answering = Answering(self._spawn, self._wire.send)
+            return newest_call.answering, newest_call.on_request
         if len(self.attendants.principals) > 1:
             return self._background, _whose
         newest = self.attendants.newest
@@ -303,6 +324,8 @@ class Pipe:
         try:
             async with asyncio.timeout(self.patience):
                 while (target := self._target()) is None:
+                    if self._arrival is None:
+                        self._arrival = asyncio.Event()
                     await self._arrival.wait()
         except TimeoutError:
             return failure(INTERNAL_ERROR, "nobody is connected who could answer")

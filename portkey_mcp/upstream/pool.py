@@ -7,12 +7,10 @@ from collections.abc import Hashable
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import Era, Introduction, McpServer
+from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.holdings import Holdings, Resolve
-from portkey_mcp.upstream.http import open_session
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.upstream.tasks import Tasks
 
@@ -46,26 +44,26 @@ class LinkPool:
         self._idle_after = idle_after
         self._max_per_server, self._max_processes = max_processes_per_server, max_processes
         self._tasks = Tasks()
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._holdings: dict[str, Holdings] = {}
         self._retired: list[Holdings] = []
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
-        self._session = open_session()
+        self._connections = Connections()
         self._tasks.spawn(self._keep_tidy())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session, self._session = self._session, None
+        connections, self._connections = self._connections, None
         try:
             await asyncio.gather(*(holdings.close() for holdings in self._all()))
             await self._tasks.__aexit__(None, None, None)
         finally:
-            assert session is not None
-            await session.close()
+            assert connections is not None
+            await connections.close()
 
     async def link(self, server: McpServer, visitor: Introduction) -> Link:
         """The visitor's link to a server, opened or used again.
@@ -76,17 +74,17 @@ class LinkPool:
             UpstreamDown: it cannot be opened; `retry_after` is set while the breaker is open.
             UpstreamError: it answered the handshake with an error.
         """
-        if self._session is None:
+        if self._connections is None:
             raise UpstreamDown(server.name, "the gateway is shutting down")
         holdings = self._holdings.get(server.key)
         if holdings is None or (holdings.server is not server and holdings.server != server):
             older = holdings
-            holdings = Holdings(server, self._resolve, self._session, self._tasks.spawn, self._make_room)
+            holdings = Holdings(server, self._resolve, self._connections, self._tasks.spawn, self._make_room)
             self._holdings[server.key] = holdings
             if older is not None:
                 holdings.take_over(older)
                 self._retired.append(older)
-        return await holdings.link(visitor)
+        return holdings.open_link(visitor) or await holdings.link(visitor)
 
     async def forget(self, key: str) -> None:
         """Close every link of a server at once: it was removed, or its definition changed. Unknown keys are fine."""

@@ -1,6 +1,7 @@
 """A stdio server as a message wire: a child process behind its tether, one JSON message a line."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -8,7 +9,7 @@ import shutil
 import sys
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mcp.client.stdio import get_default_environment
 
@@ -24,27 +25,37 @@ from portkey_mcp.wire import Json
 log = logging.getLogger(__name__)
 
 TETHER = Path(__file__).with_name("tether.py")
-CHUNK = 256 * 1024
-"""Bytes read at once; several times a pipe's own 64 KiB buffer."""
 MAX_LOG_LINE = 8 * 1024
 """Bytes of one stderr line that reach the log."""
 END_TIMEOUT = 6.0
 """Seconds the tether may take to end the server (2 to leave, 2 after SIGTERM), and some to spare."""
-EXIT_POLL = 0.01
-EXIT_POLLS = 100
-"""Seconds between, and number of, looks for the exit code once stdout has ended; a second in all."""
+EXIT_TIMEOUT = 1.0
+"""Seconds to wait for the exit code once stdout has ended; it comes a moment later, or never, where it was closed."""
+STDIN, STDOUT = 0, 1
 
 
-class ProcessWire:
-    """See `Wire`. Own framing: the SDK's drops members of error objects, and ends on a byte that is not UTF-8."""
+class ProcessWire(asyncio.SubprocessProtocol):
+    """See `Wire`. Own framing: the SDK's drops members of error objects, and ends on a byte that is not UTF-8.
 
-    def __init__(self, server: McpServer, process: asyncio.subprocess.Process, spawn: Spawn) -> None:
-        self._server, self._process = server, process
+    Takes what the event loop hands over, without streams: those cost a call more than everything else here does.
+    """
+
+    def __init__(self, server: McpServer, spawn: Spawn) -> None:
+        self._server, self._spawn = server, spawn
         self._waiting: deque[Json] = deque()
-        self._buffer = bytearray()
+        self._said = asyncio.Event()
+        """There are messages, or there will be no more."""
+        self._is_over = False
+        """Nothing is read any more: stdout has ended, said too much, or nobody wants to know."""
+        self._line: list[bytes] = []
+        self._line_size = 0
+        self._log_line = b""
+        self._takes = asyncio.Event()
+        """The server reads what is sent; cleared while more is unsent than the transport wants to hold."""
+        self._takes.set()
+        self._exited = asyncio.Event()
+        self._has_said_all = False
         self._closing: asyncio.Task[None] | None = None
-        self._spawn = spawn
-        self._stderr = spawn(self._log_stderr())
 
     @classmethod
     async def start(cls, server: McpServer, resolved: McpServer, spawn: Spawn) -> "ProcessWire":
@@ -56,68 +67,130 @@ class ProcessWire:
         environment = get_default_environment() | dict(resolved.env)
         command = _command(resolved, environment)
         try:
-            process = await asyncio.create_subprocess_exec(
+            _, wire = await asyncio.get_running_loop().subprocess_exec(
+                lambda: cls(server, spawn),
                 *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 cwd=resolved.cwd or None,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise UpstreamDown(server.name, f"its command could not be started: {error}") from error
-        return cls(server, process, spawn)
+        return wire
 
     @property
     def ending(self) -> str:
         """Why there is nothing more to receive."""
-        code = self._process.returncode
+        code = self._process.get_returncode()
         if code is None:
             return "its process closed its output"
         return f"its process ended with exit code {code}; with PORTKEY_MCP_LOG_LEVEL=debug the log has what it said"
 
     async def send(self, message: Json) -> None:
-        """See `Wire.send`."""
-        stdin = self._process.stdin
-        assert stdin is not None
-        if stdin.is_closing() or self._process.returncode is not None:
+        """See `Wire.send`. Waits where the server does not keep up."""
+        if self._stdin.is_closing() or self._exited.is_set():
             raise UpstreamDown(self._server.name, self.ending)
-        try:
-            stdin.write(wire.dumps(message) + b"\n")
-            await stdin.drain()
-        except (OSError, RuntimeError) as error:
-            raise UpstreamDown(self._server.name, "its process no longer reads", sent=True) from error
+        self._stdin.write(wire.dumps(message) + b"\n")
+        if not self._takes.is_set():
+            await self._takes.wait()
+            if self._stdin.is_closing():
+                raise UpstreamDown(self._server.name, "its process no longer reads", sent=True)
 
     async def receive(self) -> Json | None:
         """See `Wire.receive`. Lines that are not messages are the server's chatter, and only logged."""
-        stdout = self._process.stdout
-        assert stdout is not None
         while not self._waiting:
-            chunk = await stdout.read(CHUNK)
-            if not chunk:
-                await self._await_exit_code()
+            if self._is_over:
                 return None
-            scan = len(self._buffer)
-            self._buffer += chunk
-            if (last := self._buffer.rfind(b"\n", scan)) >= 0:
-                for line in bytes(self._buffer[:last]).split(b"\n"):
-                    self._take(line)
-                del self._buffer[: last + 1]
-            elif len(self._buffer) > MAX_EVENT:
-                log.warning("%s sent a line of more than %d bytes", self._server.key, MAX_EVENT)
-                return None
+            self._said.clear()
+            await self._said.wait()
         return self._waiting.popleft()
 
-    async def _await_exit_code(self) -> None:
-        """The end of stdout comes a moment before the process's own; not `wait()`, which waits for stderr too."""
-        for _ in range(EXIT_POLLS):
-            if self._process.returncode is not None:
-                return
-            await asyncio.sleep(EXIT_POLL)
+    async def close(self) -> None:
+        """See `Wire.close`: stdin is closed, the tether does the rest; this waits for it."""
+        if self._closing is None:
+            self._closing = self._spawn(self._end())
+        await asyncio.wait([self._closing])
+
+    async def _end(self) -> None:
+        # A server that is stuck writing cannot leave: what it still says is read and dropped.
+        self._end_reading()
+        if self._takes.is_set():
+            self._stdin.close()
+        else:
+            self._stdin.abort()  # a server that is stuck and does not read would never see the end come
+        try:
+            async with asyncio.timeout(END_TIMEOUT):
+                await self._exited.wait()
+        except TimeoutError:
+            log.warning("the process of %s did not end", self._server.key)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        finally:
+            # What still holds the pipes (a daemon the server started) would keep the transport open for ever.
+            self._process.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As the event loop's protocol: the process runs."""
+        self._process = cast(asyncio.SubprocessTransport, transport)
+        self._stdin = cast(asyncio.WriteTransport, self._process.get_pipe_transport(STDIN))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """As the event loop's protocol: the server said something."""
+        if fd != STDOUT:
+            self._log(data)
+        elif not self._is_over:
+            self._hear(data)
+            if self._waiting:
+                self._said.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """As the event loop's protocol: the server closed one of its ends."""
+        if fd == STDIN:
+            self._takes.set()
+        elif fd == STDOUT:
+            self._has_said_all = True
+            if self._exited.is_set():
+                self._end_reading()
+            else:
+                asyncio.get_running_loop().call_later(EXIT_TIMEOUT, self._end_reading)
+
+    def process_exited(self) -> None:
+        """As the event loop's protocol: the tether ended, with the server's exit code."""
+        self._exited.set()
+        if self._has_said_all:
+            self._end_reading()
+
+    def pause_writing(self) -> None:
+        """As the event loop's protocol: the server does not keep up with what is sent."""
+        self._takes.clear()
+
+    def resume_writing(self) -> None:
+        """As the event loop's protocol: it does again."""
+        self._takes.set()
+
+    def _end_reading(self) -> None:
+        self._is_over = True
+        self._said.set()
+
+    def _hear(self, data: bytes) -> None:
+        end = data.rfind(b"\n")
+        if end >= 0:
+            lines = b"".join((*self._line, data[:end])) if self._line else data[:end]
+            self._line.clear()
+            self._line_size = 0
+            for line in lines.split(b"\n"):
+                self._take(line)
+            data = data[end + 1 :]
+        if data:
+            self._line.append(data)
+            self._line_size += len(data)
+            if self._line_size > MAX_EVENT:
+                log.warning("%s sent a line of more than %d bytes", self._server.key, MAX_EVENT)
+                self._line.clear()
+                self._end_reading()
 
     def _take(self, line: bytes) -> None:
-        if not line.strip():
+        if not line or line.isspace():
             return
         try:
             message: Any = reading.read(line)
@@ -132,51 +205,12 @@ class ProcessWire:
             if isinstance(one, dict):
                 self._waiting.append(one)
 
-    async def close(self) -> None:
-        """See `Wire.close`: stdin is closed, the tether does the rest; this waits for it."""
-        if self._closing is None:
-            self._closing = self._spawn(self._end())
-        await asyncio.wait([self._closing])
-
-    async def _end(self) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
-        stdin.close()
-        try:
-            async with asyncio.timeout(END_TIMEOUT):
-                await self._drain_until_exit()
-        except TimeoutError:
-            log.warning("the process of %s did not end", self._server.key)
-            self._kill()
-        finally:
-            self._stderr.cancel()
-            # What still holds the pipes (a daemon the server started) would keep the transport open for ever.
-            transport: Any = getattr(self._process, "_transport", None)
-            if transport is not None:
-                transport.close()
-
-    async def _drain_until_exit(self) -> None:
-        """A server that is stuck writing cannot leave: what it still says is read and dropped."""
-        stdout = self._process.stdout
-        assert stdout is not None
-        while await stdout.read(CHUNK):
-            pass
-        await self._process.wait()
-
-    def _kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-
-    async def _log_stderr(self) -> None:
-        stderr = self._process.stderr
-        assert stderr is not None
+    def _log(self, data: bytes) -> None:
         channel = logging.getLogger(f"portkey_mcp.upstream.{self._server.name}")
-        line = bytearray()
-        while chunk := await stderr.read(CHUNK):
-            *ended, rest = (bytes(line) + chunk).split(b"\n")
-            for one in ended:
-                channel.debug("%s", one[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
-            line = bytearray(rest[:MAX_LOG_LINE])
+        *ended, rest = (self._log_line + data).split(b"\n")
+        for one in ended:
+            channel.debug("%s", one[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip())
+        self._log_line = rest[:MAX_LOG_LINE]
 
 
 def _answered(line: bytes) -> Any:

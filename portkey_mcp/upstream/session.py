@@ -1,10 +1,11 @@
 """What a legacy handshake over HTTP gave: the session that every later request names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.upstream.heads import line
 from portkey_mcp.upstream.messages import METHOD_NOT_FOUND
 from portkey_mcp.wire import Json
 
@@ -19,11 +20,15 @@ class Session:
     version: str
     hello: Json
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """What every request of the session carries."""
-        headers = {MCP_PROTOCOL_VERSION_HEADER: self.version} if self.version else {}
-        return {**headers, SESSION_HEADER: self.id} if self.id else headers
+    lines: bytes = field(init=False)
+    """The headers that every request of the session carries, rendered."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where id or version cannot be a header's value."""
+        version = line(MCP_PROTOCOL_VERSION_HEADER, self.version) if self.version else b""
+        # The id goes back byte by byte as it came.
+        own = line(SESSION_HEADER, self.id, "latin-1") if self.id else b""
+        object.__setattr__(self, "lines", version + own)
 
     def is_lost(self, error: UpstreamError | UpstreamDown) -> bool:
         """Whether an error says that the server has forgotten this session; then the request never ran."""

@@ -21,14 +21,8 @@ class Shared(Generic[T]):
     def __init__(self, spawn: Spawn, make: Callable[[], Awaitable[T]]) -> None:
         self._spawn, self._make = spawn, make
         self._future: asyncio.Future[T] | None = None
-
-    @property
-    def value(self) -> T | None:
+        self.value: T | None = None
         """The result, None while there is none."""
-        future = self._future
-        if future is None or not future.done() or future.cancelled() or future.exception() is not None:
-            return None
-        return future.result()
 
     @property
     def in_progress(self) -> bool:
@@ -37,7 +31,7 @@ class Shared(Generic[T]):
 
     def forget(self) -> None:
         """Make it again on the next demand; whoever waits now still gets what is being made."""
-        self._future = None
+        self._future = self.value = None
 
     async def get(self) -> T:
         """The result; waits while it is being made. Raises what making it raised."""
@@ -66,6 +60,8 @@ class Shared(Generic[T]):
             future.set_exception(error)
             future.exception()  # marks it as seen: perhaps nobody waits any more
         else:
+            if self._future is future:
+                self.value = result
             future.set_result(result)
 
 

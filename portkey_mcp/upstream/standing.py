@@ -12,7 +12,7 @@ from portkey_mcp.upstream.breaker import backoff
 from portkey_mcp.upstream.http import Exchange
 from portkey_mcp.upstream.messages import bare
 from portkey_mcp.upstream.session import Session
-from portkey_mcp.upstream.stream import EVENT_STREAM, Stream
+from portkey_mcp.upstream.stream import Stream
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
 
@@ -117,17 +117,17 @@ class Standing:
             await asyncio.sleep(pause)
 
     async def _open(self, session: Session, earlier: Stream | None) -> Stream:
-        headers = {**session.headers, "Accept": EVENT_STREAM}
+        lines = session.lines
         if earlier is not None:
-            headers["Last-Event-ID"] = earlier.last_id
-        stream = await self._exchange.open("GET", headers)
+            lines += self._exchange.lines({"Last-Event-ID": earlier.last_id})
+        stream = await self._exchange.open("GET", lines)
         if earlier is not None:
             stream.resumes(earlier)
         return stream
 
     async def _listen(self, stream: Stream, session: Session) -> bool:
         """Pass on what comes until the stream ends or breaks; says whether anything came."""
-        answering = Answering(self._spawn, lambda answer: self._exchange.deliver(session.headers, answer))
+        answering = Answering(self._spawn, lambda answer: self._exchange.deliver(session.lines, answer))
         if self._gap:
             self._attendants.tell_lists_changed(session.hello)
             self._gap = False

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-
-import aiohttp
 
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.upstream import reading
+from portkey_mcp.upstream.heads import is_sendable
+from portkey_mcp.upstream.inflating import BadEncoding
+from portkey_mcp.upstream.response import Broken, NotHttp, Response
 from portkey_mcp.upstream.sse import MAX_EVENT, OversizedEventError, SseParser
 from portkey_mcp.upstream.tasks import Spawn
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 
 EVENT_STREAM = "text/event-stream"
 
@@ -20,17 +20,15 @@ class BrokenOff(UpstreamDown):
     """The answer stopped before its end."""
 
 
-def error_text(error: Exception) -> str:
-    """What a person reads of a library's exception; its type where it says nothing."""
-    return str(error) or type(error).__name__
-
-
 class Stream:
-    """The messages of one HTTP answer, in wire order. `last_id` and `retry_ms` are those of its events."""
+    """The messages of one HTTP answer, in wire order. `last_id` and `retry_ms` are those of its events.
 
-    def __init__(self, server: str, response: aiohttp.ClientResponse) -> None:
-        self._server, self._response = server, response
-        self._parser = SseParser()
+    `last` is what a result in it may be again, see `reading.read`.
+    """
+
+    def __init__(self, server: str, response: Response, last: Raw | None = None) -> None:
+        self._server, self._response, self._last = server, response, last
+        self._parser: SseParser | None = None
         self._waiting: deque[Json] = deque()
         kind = response.content_type
         self._head = b""
@@ -38,10 +36,9 @@ class Stream:
         """Set by the reader once the response has come: what is left is only the end of the stream."""
         self._is_events: bool | None = True if kind == EVENT_STREAM else False if kind == "application/json" else None
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The head of the answer."""
-        return self._response.headers
+    def header(self, name: str) -> str:
+        """A field of the answer's head; empty where it is missing."""
+        return self._response.header(name.lower().encode("ascii"))
 
     @property
     def is_events(self) -> bool:
@@ -50,17 +47,24 @@ class Stream:
 
     @property
     def last_id(self) -> str:
-        """The last event id seen, empty when there was none: then the stream cannot be resumed."""
-        return self._parser.last_id
+        """The last event id seen, empty where there was none or none that can be sent: nothing is resumed then."""
+        last_id = self._events.last_id if self._parser else ""
+        return last_id if is_sendable(last_id) else ""
 
     @property
     def retry_ms(self) -> int | None:
         """Milliseconds the upstream asks to wait before resuming; None when it did not say."""
-        return self._parser.retry_ms
+        return self._events.retry_ms if self._parser else None
 
     def resumes(self, earlier: "Stream") -> None:
         """Go on where another stream stopped: its last id and pause hold until this one brings its own."""
-        self._parser.last_id, self._parser.retry_ms = earlier.last_id, earlier.retry_ms
+        self._events.last_id, self._events.retry_ms = earlier.last_id, earlier.retry_ms
+
+    @property
+    def _events(self) -> SseParser:
+        if self._parser is None:
+            self._parser = SseParser()
+        return self._parser
 
     async def read(self) -> Json | None:
         """The next message; None at the end.
@@ -75,33 +79,34 @@ class Stream:
                     self._is_events = await self._looks_like_events()
                 if not (await self._read_events() if self._is_events else await self._read_json()):
                     return None
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise BrokenOff(self._server, f"the connection broke: {error_text(error)}", sent=True) from error
-        except (wire.MalformedJson, OversizedEventError) as error:
+        except Broken as error:
+            raise BrokenOff(self._server, f"the connection broke: {error}", sent=True) from error
+        except (NotHttp, BadEncoding, wire.MalformedJson, OversizedEventError) as error:
             raise UpstreamDown(self._server, f"it sent what is not a message: {error}", sent=True) from error
         return self._waiting.popleft()
 
     async def _read_events(self) -> bool:
         chunk = await self._chunk()
-        for event in self._parser.feed(chunk):
+        for event in self._events.feed(chunk):
             if event.data:
                 self._take(event.data)
         return bool(chunk) or bool(self._waiting)
 
     async def _read_json(self) -> bool:
-        pieces, size = [], 0
+        pieces: list[bytes] = []
+        size = 0
         while piece := await self._chunk():
             pieces.append(piece)
             size += len(piece)
             if size > MAX_EVENT:
                 raise OversizedEventError(f"the answer is larger than {MAX_EVENT} bytes")
         if size:
-            self._take(b"".join(pieces))
+            self._take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         return bool(size)
 
     async def _looks_like_events(self) -> bool:
         """Content-Type says neither: JSON starts with a bracket, an event with a field name."""
-        while first := await self._response.content.readany():
+        while first := await self._response.piece():
             self._head += first
             if start := self._head.lstrip()[:1]:
                 return start not in b"{["
@@ -109,10 +114,13 @@ class Stream:
 
     async def _chunk(self) -> bytes:
         head, self._head = self._head, b""
-        return head or await self._response.content.readany()
+        return head or await self._response.piece()
 
     def _take(self, data: bytes) -> None:
-        message = reading.read(data)
+        message = reading.read(data, self._last)
+        if isinstance(message, dict):
+            self._waiting.append(message)
+            return
         # Batches existed in 2025-03-26 and some servers still answer so.
         for one in message if isinstance(message, list) else [message]:
             if not isinstance(one, dict):
@@ -121,7 +129,9 @@ class Stream:
 
     def leave(self, spawn: Spawn) -> None:
         """Done with it. After the response, the connection is kept for the next call; before, this ends the stream."""
-        if self.answered and not self._response.content.at_eof():
+        if self._response.ended:
+            return
+        if self.answered:
             spawn(self._finish())
         else:
             self.close()
@@ -130,16 +140,13 @@ class Stream:
         """Read to the end, so that the connection can be used again; give up after a second."""
         try:
             async with asyncio.timeout(1.0):
-                while await self._response.content.readany():
+                while await self._response.piece():
                     pass
-        except (TimeoutError, aiohttp.ClientError, OSError):
+        except (TimeoutError, Broken, NotHttp, BadEncoding):
             pass
         finally:
             self.close()
 
     def close(self) -> None:
         """End it now; what was not read is lost, and for a modern upstream this is the cancellation."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        self._response.close()

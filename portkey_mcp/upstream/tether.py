@@ -24,6 +24,7 @@ TERMINATE_GRACE = 2.0
 
 def main(command: list[str]) -> int:
     """Run the server to its end; returns the exit code."""
+    _close_the_rest()
     try:
         server = subprocess.Popen(command, process_group=0)  # noqa: S603 - the command is what an admin registered
     except OSError as error:
@@ -40,6 +41,14 @@ def main(command: list[str]) -> int:
     _signal_group(server.pid, signal.SIGKILL)
     code = server.wait()
     return code if code >= 0 else 128 - code
+
+
+def _close_the_rest() -> None:
+    """Whatever else was inherited: uvloop leaves second ends of the three pipes open, which would hide their end."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # the one that the list was read with is closed already
+                os.close(int(name))
 
 
 def _await_end_of_stdin(group: int, ended: threading.Event) -> None:

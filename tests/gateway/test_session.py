@@ -58,14 +58,16 @@ def test_no_token_that_a_client_makes_up_does_worse_than_not_found(token: str) -
         Sessions(KEYS, 30).open(token, VISIT)
 
 
+TOKEN = minted(Sessions(KEYS, 30))
+
+
 @given(st.data())
 def test_a_changed_token_does_not_open(data: st.DataObject) -> None:
-    token = minted(Sessions(KEYS, 30))
-    place = data.draw(st.integers(0, len(token) - 2))
-    letter = data.draw(st.sampled_from("ABCxyz019_-").filter(lambda letter: letter != token[place]))
+    place = data.draw(st.integers(0, len(TOKEN) - 2))
+    letter = data.draw(st.sampled_from("ABCxyz019_-").filter(lambda letter: letter != TOKEN[place]))
 
     with pytest.raises(NotFound):
-        Sessions(KEYS, 30).open(token[:place] + letter + token[place + 1 :], VISIT)
+        Sessions(KEYS, 30).open(TOKEN[:place] + letter + TOKEN[place + 1 :], VISIT)
 
 
 def test_a_session_ends_with_its_lifetime(monkeypatch: pytest.MonkeyPatch) -> None:

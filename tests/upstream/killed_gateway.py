@@ -1,4 +1,9 @@
-"""A gateway to be killed: opens a pool and one stdio link, says the server's pid, and waits. Run by test_tether.py."""
+"""A gateway to be killed: opens a pool and one stdio link, says the server's pid, and waits. Run by test_tether.py.
+
+`--uvloop` for that event loop.
+"""
+
+import sys
 
 import anyio
 
@@ -14,4 +19,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    anyio.run(main, backend_options={"use_uvloop": "--uvloop" in sys.argv})

@@ -15,9 +15,8 @@ async def test_grounding_fails_what_flies_and_what_would_start_later() -> None:
     failed: list[UpstreamDown] = []
 
     async def fly() -> None:
-        with pytest.raises(UpstreamDown, match="it is over") as raised:
-            async with flights.flying():
-                await anyio.sleep_forever()
+        with pytest.raises(UpstreamDown, match="it is over") as raised, flights.flying():
+            await anyio.sleep_forever()
         failed.append(raised.value)
 
     with anyio.fail_after(5):
@@ -28,9 +27,8 @@ async def test_grounding_fails_what_flies_and_what_would_start_later() -> None:
                 await anyio.lowlevel.checkpoint()
             flights.ground("it is over")
             flights.ground("a second reason")
-    with pytest.raises(UpstreamDown, match="it is over") as raised:
-        async with flights.flying():
-            raise AssertionError
+    with pytest.raises(UpstreamDown, match="it is over") as raised, flights.flying():
+        raise AssertionError
 
     assert [error.sent for error in failed] == [True, True]
     assert not raised.value.sent
@@ -41,6 +39,5 @@ async def test_grounding_fails_what_flies_and_what_would_start_later() -> None:
 async def test_a_timeout_of_somebody_elses_stays_a_timeout() -> None:
     flights = Flights("up")
 
-    with pytest.raises(TimeoutError):
-        async with flights.flying():
-            raise TimeoutError
+    with pytest.raises(TimeoutError), flights.flying():
+        raise TimeoutError

@@ -1,6 +1,6 @@
 """The links of one definition: time bounds, and who counts as a failure of the server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from aiohttp import web
 from portkey_mcp.errors import UpstreamDown, UpstreamError, UpstreamTimeout
 from portkey_mcp.model import McpServer
 from portkey_mcp.upstream import holdings as holdings_module
+from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.holdings import Holdings
-from portkey_mcp.upstream.http import open_session
 from portkey_mcp.upstream.tasks import Tasks
 from tests.upstream.children import stdio
 from tests.upstream.heard import ADA, BOB, Heard, as_it_is, http
-from tests.upstream.scripted import HELLO, Seen, legacy, reply, serving
+from tests.upstream.scripted import HELLO, Answer, Seen, legacy, modern, reply, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -27,9 +27,9 @@ async def any_room(_: Holdings) -> None:
 
 @asynccontextmanager
 async def holdings(server: McpServer, open_timeout: float = 30.0, max_links: int = 1000) -> AsyncIterator[Holdings]:
-    async with Tasks() as tasks, open_session() as session:
+    async with Tasks() as tasks, Connections() as connections:
         held = Holdings(
-            server, as_it_is, session, tasks.spawn, any_room, open_timeout=open_timeout, max_links=max_links
+            server, as_it_is, connections, tasks.spawn, any_room, open_timeout=open_timeout, max_links=max_links
         )
         yield held
         await held.close()
@@ -134,3 +134,28 @@ async def test_a_session_in_use_is_not_ended_for_one_more() -> None:
             with pytest.raises(UpstreamDown, match="you hold 1 sessions with it already"):
                 await held.link(replace(ADA, party="another"))
         assert link.alive
+
+
+@pytest.mark.parametrize("era", [legacy, modern])
+async def test_a_list_in_the_same_bytes_is_the_same_object_whoever_asks(era: Callable[[Answer], Answer]) -> None:
+    async def listing(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return reply(seen, {"tools": [{"name": "a"}]})
+
+    async with serving(era(listing)) as upstream, holdings(http(upstream.url)) as held:
+        adas = await Heard().ask(await held.link(ADA), "tools/list")
+        bobs = await Heard().ask(await held.link(BOB), "tools/list")
+        call = await Heard().ask(await held.link(BOB), "tools/call", {"name": "a"})
+
+    assert adas is bobs
+    assert call == adas
+    assert call is not adas
+
+
+async def test_a_link_that_is_open_needs_no_waiting() -> None:
+    async with serving(legacy(echo)) as upstream, holdings(http(upstream.url)) as held:
+        assert held.open_link(ADA) is None
+        link = await held.link(ADA)
+        assert held.open_link(ADA) is link
+        assert held.open_link(BOB) is None
+        await link.close()
+        assert held.open_link(ADA) is None

@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.upstream import pipe
 from portkey_mcp.upstream.link import Link
 from tests.upstream.children import stdio
 from tests.upstream.heard import ADA, BOB, Heard, pool
@@ -70,6 +71,32 @@ async def test_a_slow_call_holds_up_nobody_else() -> None:
                 await stuck.wait()
                 assert (await Heard().ask(link, "test/echo", {"x": 1}))["got"] == {"x": 1}
                 group.cancel_scope.cancel()
+
+
+async def test_a_call_whose_consumer_has_stopped_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pipe, "MAX_BEHIND", 100)
+    taken: list[object] = []
+
+    async def stop_for_a_while(notification: object) -> None:
+        while "too far behind" not in caplog.text:
+            await anyio.lowlevel.checkpoint()
+        taken.append(notification)
+
+    async with pool() as links:
+        link = await links.link(stdio(), ADA)
+        with anyio.fail_after(10), pytest.raises(UpstreamDown, match="faster than its messages are taken") as raised:
+            await link.request(
+                "test/burst",
+                {"_meta": {"progressToken": 1}},
+                on_notification=stop_for_a_while,
+                on_request=Heard().on_request,
+            )
+        assert (await Heard().ask(link, "test/echo", {}))["got"] == {}
+
+    assert raised.value.sent
+    assert len(taken) >= 100
 
 
 async def test_cancelling_reaches_exactly_one_of_many() -> None:

@@ -2,18 +2,49 @@
 
 import logging
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.upstream import process
 from portkey_mcp.upstream.process import ProcessWire
 from portkey_mcp.upstream.tasks import Tasks
 from tests.upstream.children import is_running, stdio
 from tests.upstream.heard import ADA, Heard, pool
 
 pytestmark = pytest.mark.anyio
+
+MEBIBYTE = 1024 * 1024
+POLITE = """
+import os, select, sys, threading
+stdin = select.poll()
+stdin.register(0, 0)
+threading.Thread(target=lambda: (stdin.poll(), os._exit(0)), daemon=True).start()
+"""
+"""For programs that are busy with something else when they shall leave."""
+
+
+@asynccontextmanager
+async def speaking(code: str) -> AsyncIterator[ProcessWire]:
+    """A wire to a Python program. Ends it, whatever it does."""
+    server = stdio(command=(sys.executable, "-c", code))
+    with anyio.fail_after(30):
+        async with Tasks() as tasks:
+            wire = await ProcessWire.start(server, server, tasks.spawn)
+            try:
+                yield wire
+            finally:
+                await wire.close()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """The gateway runs on uvloop where there is one, and its processes are not those of asyncio."""
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
 @pytest.mark.parametrize(
@@ -97,3 +128,95 @@ async def test_an_old_server_that_ends_at_a_message_it_does_not_know_is_started_
         link = await links.link(stdio("dies-on-the-unknown"), ADA)
         assert link.era == "legacy"
         assert (await Heard().ask(link, "test/echo", {}))["got"] == {}
+
+
+async def test_lines_come_whole_however_they_were_written() -> None:
+    code = """
+import os, sys
+for piece in (b'{"id":1,', b'"x":"', b'y" }', b'\\n\\r\\n{"id":2}\\n[{"id":3},{"id":4}]\\n{"id"', b':5}\\n{"id":6}'):
+    os.write(1, piece)
+    sys.stdin.readline()
+"""
+    async with speaking(code) as wire:
+        for _ in range(5):
+            await wire.send({})
+        heard = []
+        while (message := await wire.receive()) is not None:
+            heard.append(message)
+
+    assert heard == [{"id": 1, "x": "y"}, {"id": 2}, {"id": 3}, {"id": 4}, {"id": 5}]
+    assert wire.ending.startswith("its process ended with exit code 0")
+
+
+async def test_a_line_that_never_ends_ends_the_wire(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "MAX_EVENT", MEBIBYTE)
+    async with speaking(f"{POLITE}\nprint('{{}}', flush=True)\nwhile True: sys.stdout.write('x' * 100_000)") as wire:
+        assert await wire.receive() == {}
+        assert await wire.receive() is None
+        assert await wire.receive() is None
+
+    assert "a line of more than 1048576 bytes" in caplog.text
+
+
+async def test_who_sends_waits_until_the_server_reads(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    code = f"""
+import os, sys
+os.mkfifo({str(go)!r})
+print('{{}}', flush=True)
+open({str(go)!r}).read()
+for line in sys.stdin:
+    pass
+"""
+    sent = 0
+    async with speaking(code) as wire:
+        assert await wire.receive() == {}
+
+        async def send() -> None:
+            nonlocal sent
+            await wire.send({"text": "x" * MEBIBYTE})
+            sent += 1
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(send)
+            await anyio.wait_all_tasks_blocked()
+            assert sent == 0
+            await anyio.Path(go).write_text("")
+        assert sent == 3
+
+
+async def test_who_waits_to_send_is_told_of_the_end() -> None:
+    async with speaking(f"{POLITE}\nprint('{{}}', flush=True); threading.Event().wait()") as wire:
+        assert await wire.receive() == {}
+        async with anyio.create_task_group() as group:
+
+            async def send() -> None:
+                with pytest.raises(UpstreamDown, match="no longer reads") as raised:
+                    await wire.send({"text": "x" * MEBIBYTE})
+                assert raised.value.sent
+
+            group.start_soon(send)
+            await anyio.wait_all_tasks_blocked()
+            await wire.close()
+        with pytest.raises(UpstreamDown) as late:
+            await wire.send({})
+
+    assert not late.value.sent
+
+
+async def test_a_server_that_closes_its_output_and_stays_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "EXIT_TIMEOUT", 0.05)
+    async with speaking(f"{POLITE}\nos.close(1); threading.Event().wait()") as wire:
+        assert await wire.receive() is None
+        assert wire.ending == "its process closed its output"
+
+
+async def test_what_it_says_while_it_is_ended_is_dropped() -> None:
+    async with speaking(f"{POLITE}\nwhile True: print('{{}}', flush=True)") as wire:
+        assert await wire.receive() == {}
+        await wire.close()
+
+    assert "exit code" in wire.ending

@@ -1,16 +1,20 @@
 """The messages inside one HTTP answer."""
 
+import gzip
+
 import anyio
 import pytest
 from aiohttp import web
 
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.upstream import stream as stream_module
 from portkey_mcp.upstream.breaker import Gate
-from portkey_mcp.upstream.http import Exchange, open_session
+from portkey_mcp.upstream.connections import Connections
+from portkey_mcp.upstream.http import Exchange
 from portkey_mcp.upstream.stream import BrokenOff
 from portkey_mcp.upstream.tasks import Tasks
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 from tests.upstream.scripted import Answer, Seen, Sse, serving
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +31,8 @@ def body(data: bytes, kind: str) -> Answer:
 
 
 async def read(answer: Answer) -> list[Json]:
-    async with serving(answer) as upstream, open_session() as session:
-        stream = await Exchange(session, upstream.url, {}, Gate("up")).open("POST", {}, ONE)
+    async with serving(answer) as upstream, Connections() as connections:
+        stream = await Exchange(connections, upstream.url, {}, Gate("up")).open("POST", b"", ONE)
         messages = []
         try:
             while (message := await stream.read()) is not None:
@@ -96,16 +100,62 @@ async def test_an_answered_stream_is_read_to_its_end_so_that_its_connection_live
         await release.wait()
         return stream.response
 
-    async with serving(answer) as upstream, open_session() as session, Tasks() as tasks:
-        exchange = Exchange(session, upstream.url, {}, Gate("up"))
-        stream = await exchange.open("POST", {}, ONE)
+    async with serving(answer) as upstream, Connections() as connections, Tasks() as tasks:
+        exchange = Exchange(connections, upstream.url, {}, Gate("up"))
+        stream = await exchange.open("POST", b"", ONE)
         assert await stream.read() == TWO
         stream.answered = True
         stream.leave(tasks.spawn)
         release.set()
         with anyio.fail_after(5):
-            while not session.connector or not session.connector._conns:  # type: ignore[attr-defined]
+            while not connections.free(exchange.address.origin):
                 await anyio.lowlevel.checkpoint()
-        (await exchange.open("POST", {}, ONE)).close()
+        (await exchange.open("POST", b"", ONE)).close()
 
     assert len(set(peers)) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+async def test_a_result_in_the_same_bytes_is_the_same_object(kind: str) -> None:
+    listed = b'{"jsonrpc":"2.0","id":7,"result":{"tools":[]}}'
+    last = Raw({"tools": []}, b'{"tools":[]}')
+    data = listed if kind == "application/json" else b"data: " + listed + b"\n\n"
+
+    async with serving(body(data, kind)) as upstream, Connections() as connections:
+        stream = await Exchange(connections, upstream.url, {}, Gate("up")).open("POST", b"", ONE, last)
+        message = await stream.read()
+
+    assert message is not None
+    assert message["id"] == 7
+    assert message["result"] is last
+
+
+async def test_json_that_is_compressed_although_nobody_asked_is_read() -> None:
+    async def answer(request: web.Request, seen: Seen) -> web.StreamResponse:
+        assert seen.headers["accept-encoding"] == "identity"
+        packed = gzip.compress(wire.dumps(TWO))
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+
+    assert await read(answer) == [TWO]
+
+
+async def test_a_bomb_is_a_message_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "MAX_EVENT", 2**21)
+    packed = gzip.compress(bytes(2**26))
+
+    async def answer(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+
+    with pytest.raises(UpstreamDown, match="larger than"):
+        await read(answer)
+
+
+@pytest.mark.parametrize(("sent", "last_id"), [(b"7", "7"), (b"\xc3\xa9", "é"), (b"a\x01b", "")])
+async def test_an_event_id_that_no_header_can_hold_is_none(sent: bytes, last_id: str) -> None:
+    data = b"id: " + sent + b"\ndata: " + wire.dumps(TWO) + b"\n\n"
+    async with serving(body(data, "text/event-stream")) as upstream, Connections() as connections:
+        stream = await Exchange(connections, upstream.url, {}, Gate("up")).open("POST", b"", ONE)
+        assert stream.last_id == ""
+        await stream.read()
+        assert stream.last_id == last_id
+        stream.close()

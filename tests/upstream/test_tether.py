@@ -1,5 +1,7 @@
 """The tether: no server outlives its gateway, however the gateway ended."""
 
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -21,8 +23,9 @@ def tethered(*command: str, **pipes: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-I", "-S", str(TETHER), *command], **pipes)  # type: ignore[call-overload,no-any-return]
 
 
-def gateway_to_kill() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "tests.upstream.killed_gateway"], stdout=subprocess.PIPE, cwd=ROOT)
+def gateway_to_kill(*arguments: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tests.upstream.killed_gateway", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
 
 
 async def ended(process: "subprocess.Popen[bytes]") -> int:
@@ -30,8 +33,9 @@ async def ended(process: "subprocess.Popen[bytes]") -> int:
         return await anyio.to_thread.run_sync(process.wait)
 
 
-async def test_killing_the_gateway_leaves_no_server_behind() -> None:
-    with gateway_to_kill() as gateway:
+@pytest.mark.parametrize("loop", ["--asyncio", "--uvloop"])
+async def test_killing_the_gateway_leaves_no_server_behind(loop: str) -> None:
+    with gateway_to_kill(loop) as gateway:
         assert gateway.stdout is not None
         pid = int(await anyio.to_thread.run_sync(gateway.stdout.readline))
         assert is_running(pid)
@@ -49,6 +53,25 @@ async def test_the_server_speaks_through_it_and_its_exit_code_is_passed_on() -> 
         out, err = process.communicate(b"hello\n")
 
     assert (out, err, process.returncode) == (b"HELLO\n", b"err\n", 7)
+
+
+def test_it_holds_no_second_end_of_a_pipe_open() -> None:
+    """Else a server that closes its stdout and stays would not be noticed."""
+    read, write = os.pipe()
+    code = "import os, sys; os.close(1); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", str(TETHER), sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=write,
+        pass_fds=[write],
+    ) as process:
+        os.close(write)
+        assert select.select([read], [], [], 15)[0]
+        assert os.read(read, 1) == b""
+        os.close(read)
+        assert process.poll() is None
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 async def test_a_server_that_a_signal_ended_says_so() -> None:

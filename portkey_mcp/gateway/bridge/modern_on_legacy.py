@@ -90,6 +90,7 @@ class HearingOf:
     async def notify(self, message: Json) -> None:
         """Pass on a notification, unless it was not asked for or has no place in a modern call."""
         if message["method"] in STANDING:
+            self._way.noted(message)
             return
         if message["method"] == "notifications/progress":
             if "progressToken" not in self._meta:

@@ -42,7 +42,8 @@ class Way:
     """One request between two eras.
 
     `params` are the client's, raw. `live` is the legacy session's state, None without one. `timeout` is in seconds,
-    counted anew at each notification. `inject` puts the CLIENT span's trace context into a `_meta`.
+    counted anew at each notification. `inject` puts the CLIENT span's trace context into a `_meta`. `noted` is told
+    of a notification that goes no further.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Way:
     live: Live | None = None
     param_headers: dict[str, str] | None = None
     inject: Callable[[Json], Json] = field(default=lambda meta: meta)
+    noted: Callable[[Json], None] = field(default=lambda message: None)
 
     def may_ask(self, message: Json) -> bool:
         """Whether the client declared what this server request needs (2025-11-25 lifecycle; modern R2)."""
