@@ -1,7 +1,8 @@
 # make demo         run the gateway with a bundled example server; needs Python 3.11 or later, nothing else
 # make test         every check: format, lint, types, layers, tests; ARGS="tests/cli -x" goes to pytest
 # make tools        install the programs the tests talk to (root on Debian); without them those tests are skipped
-# make bench        measure throughput; ARGS="--help" shows the choices
+# make bench        measure speed and cost; ARGS="--quick" for a look, ARGS="--help" shows the choices
+# make profile      show where the gateway's time goes; OF=list for another operation than the echo
 # make constraints  pin every dependency again
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -9,8 +10,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
+OF ?= echo
 
-.PHONY: help demo test tools bench constraints clean
+.PHONY: help demo test tools bench profile constraints clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -27,6 +29,9 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+profile: .venv/.dev
+	$(BIN)/python -m benchmarks --profile $(OF) $(ARGS)
 
 # A stamp file stands for "installed from exactly these pins"; nothing is installed twice.
 .venv/.runtime: constraints.txt pyproject.toml

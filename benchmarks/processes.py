@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,17 @@ from pathlib import Path
 READY = 30.0
 """Seconds a program may take until it listens."""
 
+ROOT = Path(__file__).parent.parent
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a program and its children have used: processor seconds so far, and their peak memory in MiB."""
+    """What a program has used: processor seconds so far, its memory now and at its peak, in MiB."""
 
     cpu: float
     peak: float
+    rss: float
 
 
 def free_port() -> int:
@@ -46,15 +48,26 @@ def pinned(core: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def running(command: list[str], port: int, path: str, core: int | None) -> Iterator[int]:
+def running(
+    command: list[str], port: int, path: str, core: int | None, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
     """Start a program on a core, wait until it answers `GET path`, and end it; yields its process id.
+
+    `environment` is added to that of this process, from which everything about OpenTelemetry is taken away.
 
     Raises:
         RuntimeError: it ended, or did not answer in time; carries what it printed.
     """
     with tempfile.TemporaryFile() as output:
         with pinned(core):
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=_ROOT)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=_quiet() | dict(environment or {}),
+            )
         try:
             _wait_for_answer(process, port, path)
             yield process.pid
@@ -70,7 +83,8 @@ def running(command: list[str], port: int, path: str, core: int | None) -> Itera
                 process.wait()
 
 
-_ROOT = Path(__file__).parent.parent
+def _quiet() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PORTKEY_MCP_"))}
 
 
 def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str) -> None:
@@ -93,8 +107,14 @@ def _answers(port: int, path: str) -> bool:
     return len(status) > 1 and status[1] != b"503"
 
 
-def usage(pid: int) -> Usage:
-    """What a program and all its descendants have used, those included that have ended and been waited for."""
+def usage(pid: int, *, alone: bool = False) -> Usage:
+    """What a program and all its descendants have used, those included that have ended and been waited for.
+
+    `alone` leaves the descendants out: a stdio server is a child of the gateway that is measured.
+    """
+    if alone:
+        stat = _stat(Path("/proc", str(pid)))
+        return Usage(sum(int(ticks) for ticks in stat[11:13]) / _TICK, _memory(pid, "VmHWM"), _memory(pid, "VmRSS"))
     parents = {int(path.name): stat for path in Path("/proc").glob("[0-9]*") if (stat := _stat(path))}
     family, found = [pid], set[int]()
     while family:
@@ -103,7 +123,8 @@ def usage(pid: int) -> Usage:
         family += [child for child, stat in parents.items() if int(stat[1]) == member and child not in found]
     alive = [parents[member] for member in found if member in parents]
     ticks = sum(int(ticks) for stat in alive for ticks in stat[11:15])
-    return Usage(ticks / _TICK, sum(_peak(member) for member in found) / 1024)
+    peak, rss = (sum(_memory(member, name) for member in found) for name in ("VmHWM", "VmRSS"))
+    return Usage(ticks / _TICK, peak, rss)
 
 
 def _stat(process: Path) -> list[str]:
@@ -114,13 +135,21 @@ def _stat(process: Path) -> list[str]:
         return []
 
 
-def _peak(pid: int) -> int:
-    """VmHWM in KiB."""
+def _memory(pid: int, name: str) -> float:
+    """VmHWM (the peak) or VmRSS (now) in MiB; 0 for a process that is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0)
+
+
+def on_core(core: int | None, command: list[str]) -> list[str]:
+    """The command, to run on a core of its own whatever the core of the program that starts it."""
+    if core is None:
+        return command
+    move = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
+    return python("-c", move, str(core), *command)
 
 
 def python(*arguments: str) -> list[str]:

@@ -50,6 +50,8 @@ class Pulse:
 
     def _beat(self) -> None:
         self._beating = False
+        if self.tasks.cancel_scope.cancel_called:
+            return
         silent = asyncio.get_running_loop().time() - self._every
         due = [reply for reply in self._replies if reply.spoke_at <= silent]
         for start in range(0, len(due), TOGETHER):

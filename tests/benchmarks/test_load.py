@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from benchmarks.load import LoadError, Point, Reply, run
-from benchmarks.messages import ECHO, Era
+from benchmarks.connection import LoadError, Place
+from benchmarks.load import Point, run, whole_hub
+from benchmarks.messages import CYCLE, ECHO, HUB_TOOLS, Era
 from benchmarks.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ async def serving(make: Callable[[], asyncio.Protocol]) -> AsyncIterator[int]:
 
 
 def point(port: int, era: Era = "modern") -> Point:
-    return Point(ECHO, era, 2, port, "/mcp")
+    return Point(ECHO, era, 2, Place(port))
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
@@ -76,7 +77,38 @@ async def test_a_target_that_breaks_off_ends_the_point_with_the_reason(era: Era,
             await run(point(port, era), warm_up=0, seconds=30, calls=1)
 
 
-def test_the_message_of_a_stream_is_its_last_event() -> None:
-    stream = b'event: message\ndata: {"method":"x"}\n\ndata: {"id":1}\n\n: bye\n\n'
-    assert Reply(200, {"content-type": "text/event-stream"}, stream).message == b'{"id":1}'
-    assert Reply(200, {"content-type": "application/json"}, b"{}").message == b"{}"
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_cycle_is_one_connection_from_greeting_to_close(era: Era) -> None:
+    connections: list[Upstream] = []
+
+    def connected() -> Upstream:
+        connections.append(Upstream(era))
+        return connections[-1]
+
+    async with serving(connected) as port:
+        tally = await run(Point(CYCLE, era, 1, Place(port)), warm_up=0, seconds=30, calls=3)
+    assert len(tally.latencies) >= 3
+    assert tally.wrong == 0
+    assert len(connections) == tally.answered
+
+
+async def test_a_cycle_with_a_wrong_reply_is_wrong() -> None:
+    class Wrong(Upstream):
+        def _send(self, status: bytes, body: bytes, extra: bytes = b"") -> None:
+            super()._send(status, body.replace(b"tool_99", b"tool_x"), extra)
+
+    async with serving(lambda: Wrong("modern")) as port:
+        tally = await run(Point(CYCLE, "modern", 1, Place(port)), warm_up=0, seconds=30, calls=2)
+    assert tally.latencies == []
+    assert tally.wrong >= 2
+
+
+async def test_all_replies_are_counted_also_those_before_the_clock_runs() -> None:
+    async with serving(lambda: Upstream("modern")) as port:
+        tally = await run(point(port), warm_up=0.05, seconds=30, calls=5)
+    assert tally.answered > len(tally.latencies)
+
+
+async def test_a_hubs_tools_are_counted_over_all_its_pages() -> None:
+    async with serving(lambda: Upstream("legacy")) as port:
+        assert await whole_hub(Place(port, "/hub/0/mcp"), "legacy") == (HUB_TOOLS, 1)

@@ -8,14 +8,18 @@ from benchmarks.messages import (
     ECHO,
     ERAS,
     LIST,
+    LISTEN,
     OPERATIONS,
     RESULT,
     TOOLS,
     Era,
     Operation,
+    acknowledgement,
     answer,
+    delay,
     headers,
     right,
+    slow,
     template,
 )
 
@@ -25,9 +29,10 @@ def ask(operation: Operation, era: Era, ident: int) -> bytes:
     message = json.loads(text % ((ident,) * text.count(b"%d")))
     assert (message["id"], message["method"]) == (ident, operation.method)
     assert ("_meta" in message["params"]) is (era == "modern")
-    reply = answer(message, era)
+    reply = answer(message, era, hub=operation.hub)
     assert reply is not None
-    return reply
+    # A hub puts the server's name before the tool's.
+    return reply.replace(b'"tool_', b'"server-00__tool_') if operation.hub else reply
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -57,3 +62,22 @@ def test_each_era_has_its_headers() -> None:
     modern = headers(ECHO, "modern", "s")
     assert (modern["mcp-method"], modern["mcp-name"]) == ("tools/call", "echo")
     assert "mcp-session-id" not in modern
+
+
+def test_a_key_goes_along_where_there_is_one() -> None:
+    assert headers(ECHO, "modern", key="pk_1")["authorization"] == "Bearer pk_1"
+    assert "authorization" not in headers(ECHO, "modern")
+
+
+def test_only_the_slow_tool_waits_and_as_long_as_it_is_asked_to() -> None:
+    operation = slow(0.25)
+    assert delay(json.loads(template(operation, "modern") % 1)) == 0.25
+    assert delay(json.loads(template(ECHO, "legacy") % (1, 1))) == 0
+    assert right(operation, 3, ask(operation, "modern", 3), True)
+
+
+def test_a_listen_stream_is_acknowledged_under_the_requests_own_id() -> None:
+    event = acknowledgement(json.loads(template(LISTEN, "modern") % 7))
+    said = json.loads(event.partition(b"data: ")[2])
+    assert said["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == 7
+    assert LISTEN.needle.encode() in event
