@@ -52,17 +52,27 @@ class _Running:
     changes: Changes = field(default_factory=Changes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gateway:
-    """The gateway as an ASGI application."""
+    """The gateway as an ASGI application. `failure` is why it could not start, or stop, where it could not."""
 
     _running: _Running
     _control: ASGIApp
+    failure: Exception | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, or the lifespan."""
         entrance = self._running.entrance
-        await (self._control if entrance is None or scope["type"] != "http" else entrance)(scope, receive, send)
+        if entrance is None or scope["type"] != "http":
+            return self._live(scope, receive, send)
+        return entrance(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._control(scope, receive, send)
+        except Exception as error:
+            self.failure = error  # servers only log what goes wrong in a lifespan
+            raise
 
     def end_streams(self) -> None:
         """Before stopping: standing streams, which never end by themselves, end in good order. Calls go on."""

@@ -35,11 +35,11 @@ class McpServer:
     process: Literal["principal", "shared"] = "principal"
     title: str = ""
     enabled: bool = True
+    key: str = field(init=False, compare=False, repr=False)
+    """`workspace/name`, unique in the gateway."""
 
-    @property
-    def key(self) -> str:
-        """`workspace/name`, unique in the gateway."""
-        return f"{self.workspace}/{self.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.workspace}/{self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,12 @@ class Endpoint:
     kind: EndpointKind
     workspace: Workspace
     name: str = ""
+    path: str = field(init=False, compare=False, repr=False)
+    """Canonical path below the origin, without `/mcp`: `ws/server`, `ws`, or `` for the root hub."""
 
-    @property
-    def path(self) -> str:
-        """Canonical path below the origin, without `/mcp`: `ws/server`, `ws`, or `` for the root hub."""
-        if self.kind == "root":
-            return ""
-        return f"{self.workspace.slug}/{self.name}" if self.name else self.workspace.slug
+    def __post_init__(self) -> None:
+        below = f"{self.workspace.slug}/{self.name}" if self.name else self.workspace.slug
+        object.__setattr__(self, "path", "" if self.kind == "root" else below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +124,9 @@ class Visit:
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Introduction:
-    """How a visitor is introduced upstream. Links are shared between visitors with an equal `party`.
+    """How a visitor is introduced upstream; not changed once made. Links are shared between visitors with an equal `party`.
 
     `party` is the legacy session's id, or a digest of principal and capabilities where there is no session.
     `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks. `besides` is

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp import __version__
 from portkey_mcp.app import Gateway, build
@@ -75,9 +74,8 @@ def _demo_document() -> dict[str, object]:
 def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
     _log(settings.log_level)
     gateway = build(settings)
-    app = _Remembering(gateway)
     config = uvicorn.Config(
-        app,
+        gateway,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -92,7 +90,7 @@ def _run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
     try:
         _Uvicorn(config, gateway, demo_banner(settings) if demo else banner(settings)).run(sockets=[listener])
     except SystemExit:
-        raise app.failure or PortkeyError("the gateway could not start") from None
+        raise gateway.failure or PortkeyError("the gateway could not start") from None
 
 
 def _log(level: str) -> None:
@@ -119,22 +117,6 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.end_streams()
         await super().shutdown(sockets)
-
-
-class _Remembering:
-    """The gateway, and what went wrong in its lifespan, which uvicorn would only log."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.failure: Exception | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except Exception as error:
-            if scope["type"] == "lifespan":
-                self.failure = error
-            raise
 
 
 def banner(settings: Settings) -> str:

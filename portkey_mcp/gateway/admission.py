@@ -15,13 +15,13 @@ class Admission:
     def __init__(self, authenticate: Authenticate) -> None:
         self._authenticate = authenticate
 
-    async def admit(self, headers: Mapping[str, str]) -> Principal:
+    def admit(self, headers: Mapping[str, str]) -> Awaitable[Principal]:
         """Say who this is.
 
         Raises:
             Unauthenticated: nobody the gateway knows.
         """
-        return await self._authenticate(headers)
+        return self._authenticate(headers)
 
     def enter(self, principal: Principal, endpoint: Endpoint | None) -> Visit:
         """Let a principal in at an endpoint.

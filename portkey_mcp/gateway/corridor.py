@@ -1,6 +1,6 @@
 """One message through the gateway: span, endpoint, answer. What stands before and behind it never notices the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -29,8 +29,8 @@ NOTIFIED_WITHIN: Final = 10.0
 class Serving(Protocol):
     """What answers at an endpoint: one server, or several as a hub."""
 
-    async def hello(self) -> Json: ...
-    async def request(self, reply: Answers) -> Any: ...
+    def hello(self) -> Awaitable[Json]: ...
+    def request(self, reply: Answers) -> Awaitable[Any]: ...
     async def notify(self, method: str, params: Json | None) -> None: ...
     def sources(self) -> Sequence[Source]: ...
 
@@ -57,7 +57,7 @@ class Corridor:
             carrier=call.headers,
         ) as span:
             try:
-                result = await self._result(call, reply)
+                result: Json = await self._result(call, reply)
                 span.result(result)
                 return {"result": result}
             except Exception as error:
@@ -68,14 +68,13 @@ class Corridor:
                     span.result(outcome["result"])
                 return outcome
 
-    async def _result(self, call: Call, reply: Answers) -> Json:
+    def _result(self, call: Call, reply: Answers) -> Awaitable[Json]:
         if call.era == "legacy" and call.method == "ping":
-            return {}
+            return _pong()
         serving = self.at(call)
         if call.method == ("initialize" if call.era == "legacy" else "server/discover"):
-            return await serving.hello()
-        result: Json = await serving.request(reply)
-        return result
+            return serving.hello()
+        return serving.request(reply)
 
     def at(self, call: Call) -> Serving:
         """What answers at the call's endpoint."""
@@ -97,3 +96,7 @@ class Corridor:
         """Pass on a client's notification; what cannot be delivered is lost, as notifications are."""
         with anyio.move_on_after(min(NOTIFIED_WITHIN, self._means.timeout)), suppress(PortkeyError):
             await self.at(call).notify(call.method, call.params)
+
+
+async def _pong() -> Json:
+    return {}

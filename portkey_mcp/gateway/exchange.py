@@ -4,7 +4,7 @@ POST carries one message. GET opens a legacy session's standing stream, DELETE e
 is served in the ASGI task; a sibling watches for the client leaving once a call takes its time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -58,14 +58,15 @@ class Exchange:
         self._running: dict[RunningKey, Callable[[], None]] = {}
         self._max_body = max_body
 
-    async def serve(self, arrival: Arrival) -> None:
+    def serve(self, arrival: Arrival) -> Awaitable[None]:
         """Serve one admitted request. Refusals that are HTTP's own are raised: NotFound, TooLarge, BadMessage.
 
         A standing stream ends when its visitor may not enter any more, or finds another house.
         """
-        if arrival.method == "POST":
-            await self._post(arrival)
-            return
+        return self._post(arrival) if arrival.method == "POST" else self._standing(arrival)
+
+    async def _standing(self, arrival: Arrival) -> None:
+        """GET and DELETE, for sessions of legacy clients."""
         headers, send = arrival.headers, arrival.send
         token = headers.get(SESSION_HEADER)
         if token is None or headers.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS:

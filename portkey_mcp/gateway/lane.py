@@ -182,20 +182,7 @@ class Lane:
     async def _bridge(self, call: Call, link: Link, answers: Answers, headers: dict[str, str] | None) -> Json:
         with self._means.spans.client(call.method, call.params, link) as span:
             way = Way(
-                method=call.method,
-                params=call.params,
-                era=call.era,
-                version=call.version,
-                capabilities=call.capabilities,
-                client_info=call.client_info,
-                principal=call.visit.principal.id,
-                link=link,
-                reply=answers,
-                timeout=self._means.timeout,
-                live=call.live,
-                param_headers=headers,
-                inject=span.inject,
-                noted=self.heard,
+                call, link, answers, self._means.timeout, headers, span.inject if span.injects else None, self.heard
             )
             if link.era == call.era:
                 result = await (same.legacy(way) if call.era == "legacy" else same.modern(way))

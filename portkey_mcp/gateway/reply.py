@@ -143,7 +143,7 @@ async def send_body(send: Send, status: int, body: bytes, headers: list[tuple[by
     """Send one complete JSON response that is written already."""
     start = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-length", b"%d" % len(body)),
         *(headers or []),
     ]
     await send({"type": "http.response.start", "status": status, "headers": start})

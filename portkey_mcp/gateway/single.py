@@ -1,6 +1,6 @@
 """The endpoint of one server: its own names, its own answers; whatever the server says, nearly always as it said it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,11 +27,11 @@ class Single:
         """What `initialize` or `server/discover` answers."""
         return await self._lane.hello()
 
-    async def request(self, reply: Answers) -> Any:
+    def request(self, reply: Answers) -> Awaitable[Any]:
         """Answer the call."""
         if self._call.method == "subscriptions/listen" and self._call.era == "modern":
-            return await self._listen(reply)
-        return await self._lane.request(self._call.method, self._call.params, reply)
+            return self._listen(reply)
+        return self._lane.request(self._call.method, self._call.params, reply)
 
     async def notify(self, method: str, params: Json | None) -> None:
         """Pass on a client's notification."""

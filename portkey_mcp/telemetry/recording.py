@@ -76,6 +76,7 @@ class _Open(Recorded, Span):
     """A span being recorded. The first failure noted is the one that stands."""
 
     __slots__ = ("_baggage", "_before", "_quiet", "_settled")
+    injects = True
 
     def __init__(
         self,

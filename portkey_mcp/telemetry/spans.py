@@ -33,6 +33,8 @@ class Span:
     """One span, or, as here, none. A context manager; an exception that leaves it is recorded as the failure."""
 
     __slots__ = ()
+    injects = False
+    """Whether `inject` changes anything: without, nobody need copy a `_meta` for it."""
 
     def __enter__(self) -> Self:
         return self

@@ -54,11 +54,14 @@ def way_of(link: MemoryLink, method: str, params: Json | None, client: Client, e
         "version": "2025-11-25" if era == "legacy" else "2026-07-28",
         "capabilities": {},
         "client_info": {"name": "test", "version": "1"},
-        "principal": "ada",
-        "timeout": 5.0,
         **more,
     }
-    return Way(method=method, params=params, era=era, link=link, reply=client, **given)
+    besides = {name: given.pop(name) for name in ("param_headers", "inject", "noted") if name in given}
+    timeout = given.pop("timeout", 5.0)
+    principal = Principal(given.pop("principal", ADA.id), "Somebody", "person", {"team": "member"})
+    visit = Visit(principal, Endpoint("server", Workspace("team", "Team", {}, {}), link.server.name))
+    call = Call(visit=visit, id=1, method=method, params=params, era=era, **given)
+    return Way(call, link, client, timeout, **besides)
 
 
 @dataclass

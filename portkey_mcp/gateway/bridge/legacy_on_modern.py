@@ -12,6 +12,7 @@ from mcp_types import INTERNAL_ERROR
 from portkey_mcp.errors import InvalidRequest, UpstreamError
 from portkey_mcp.gateway.bridge.envelope import LISTS, TASKS, legacy_error, legacy_result, modern_meta
 from portkey_mcp.gateway.bridge.way import Way, as_object, refuse, refuse_question, send, with_meta
+from portkey_mcp.gateway.call import Call
 from portkey_mcp.wire import Json, Raw
 
 MOST_ROUNDS: Final = 10
@@ -28,37 +29,36 @@ async def forward(way: Way) -> Json:
         UpstreamError: with the code the legacy era has for it.
         InvalidRequest: the upstream never stopped asking, or the client refused to answer.
     """
-    if way.method == "logging/setLevel":
+    if way.call.method == "logging/setLevel":
         return _set_level(way)
-    if way.method in ("resources/subscribe", "resources/unsubscribe"):
+    if way.call.method in ("resources/subscribe", "resources/unsubscribe"):
         return _subscribe(way)
     try:
         result = await _call(way)
     except UpstreamError as error:
-        raise UpstreamError(legacy_error(way.method, error.error), error.status, error.headers) from None
-    if isinstance(result, Raw) and way.method in LISTS:
-        return result.once("legacy", lambda listed: legacy_result(way.method, listed))
-    return legacy_result(way.method, result)
+        raise UpstreamError(legacy_error(way.call.method, error.error), error.status, error.headers) from None
+    if isinstance(result, Raw) and way.call.method in LISTS:
+        return result.once("legacy", lambda listed: legacy_result(way.call.method, listed))
+    return legacy_result(way.call.method, result)
 
 
 def _set_level(way: Way) -> Json:
-    if way.live is not None:
-        level = (way.params or {}).get("level")
-        way.live.log_level = level if isinstance(level, str) else None
+    if way.call.live is not None:
+        level = (way.call.params or {}).get("level")
+        way.call.live.log_level = level if isinstance(level, str) else None
     return {}
 
 
 def _subscribe(way: Way) -> Json:
-    uri = (way.params or {}).get("uri")
-    if way.live is not None and isinstance(uri, str):
-        way.live.subscribe(way.link.server.name, uri, way.method == "resources/subscribe")
+    uri = (way.call.params or {}).get("uri")
+    if way.call.live is not None and isinstance(uri, str):
+        way.call.live.subscribe(way.link.server.name, uri, way.call.method == "resources/subscribe")
     return {}
 
 
 async def _call(way: Way) -> Json:
-    level = way.live.log_level if way.live is not None else None
-    capabilities = without_tasks(way.capabilities)
-    params = with_meta(way.params, lambda meta: modern_meta(meta, capabilities, way.client_info, level))
+    envelope = _envelope(way.call)
+    params = with_meta(way.call.params, lambda meta: {**meta, **envelope})
 
     wait = FIRST_WAIT
     attempt = params
@@ -77,6 +77,17 @@ async def _call(way: Way) -> Json:
         if "requestState" in result:
             attempt["requestState"] = result["requestState"]
     raise InvalidRequest(INTERNAL_ERROR, f"The server still asked for input after {MOST_ROUNDS} rounds")
+
+
+def _envelope(call: Call) -> Json:
+    """What every request made for this client says of it; made once for a session, and when its log level changes."""
+    live = call.live
+    if live is None:
+        return modern_meta({}, without_tasks(call.capabilities), call.client_info, None)
+    if live.envelope is None or live.envelope[0] != live.log_level:
+        made = modern_meta({}, without_tasks(call.capabilities), call.client_info, live.log_level)
+        live.envelope = live.log_level, made
+    return live.envelope[1]
 
 
 async def _ask_all(way: Way, requests: Json) -> Json:

@@ -37,7 +37,7 @@ async def forward(way: Way, parking: Parking, path: str) -> Json:
         UpstreamError: with the code the modern era has for it.
         InvalidRequest: a retry whose state is not to be trusted, or too many parked calls.
     """
-    wanted = log_level(way.params)
+    wanted = log_level(way.call.params)
     if wanted is not None:
         await _lower_level(way, wanted)
     try:
@@ -45,35 +45,37 @@ async def forward(way: Way, parking: Parking, path: str) -> Json:
     except UpstreamError as error:
         if error.code == URL_ELICITATION_REQUIRED and (required := _url_input(way, error.error)):
             return required
-        raise UpstreamError(modern_error(way.method, error.error), error.status, error.headers) from None
+        raise UpstreamError(modern_error(way.call.method, error.error), error.status, error.headers) from None
     if result.get("resultType") == "input_required":
         return result
-    if isinstance(result, Raw) and way.method in LISTS:
+    if isinstance(result, Raw) and way.call.method in LISTS:
         # Whose list it is, is part of what is written into it.
         who = dumps(way.link.hello.get("serverInfo"))
-        return result.once(("modern", who), lambda listed: modern_result(way.method, listed, way.link.hello))
-    return modern_result(way.method, result, way.link.hello)
+        return result.once(("modern", who), lambda listed: modern_result(way.call.method, listed, way.link.hello))
+    return modern_result(way.call.method, result, way.link.hello)
 
 
 async def _answer(way: Way, parking: Parking, path: str) -> Json:
-    params = way.params or {}
+    params = way.call.params or {}
     state = params.get("requestState")
-    if isinstance(state, str) and way.method in INPUT_REQUIRED_METHODS:
-        digest = digest_of(path, way.method, params)
+    if isinstance(state, str) and way.call.method in INPUT_REQUIRED_METHODS:
+        digest = digest_of(path, way.call.method, params)
         return await parking.resume(
-            way.principal, digest, state, as_object(params.get("inputResponses")), HearingOf(way)
+            way.call.visit.principal.id, digest, state, as_object(params.get("inputResponses")), HearingOf(way)
         )
-    if way.method in INPUT_REQUIRED_METHODS and way.capabilities:
+    if way.call.method in INPUT_REQUIRED_METHODS and way.call.capabilities:
 
         async def run(parked: Parked) -> Json:
             async def ask(message: Json) -> Json:
                 return await parked.ask(modern_question(message)) if way.may_ask(message) else refuse_question(message)
 
-            return await send(way, legacy_params(way.params), on_notification=parked.notify, on_request=ask)
+            return await send(way, legacy_params(way.call.params), on_notification=parked.notify, on_request=ask)
 
-        return await parking.begin(way.principal, digest_of(path, way.method, params), run, HearingOf(way))
+        return await parking.begin(
+            way.call.visit.principal.id, digest_of(path, way.call.method, params), run, HearingOf(way)
+        )
 
-    return await send(way, legacy_params(way.params), on_notification=HearingOf(way).notify, on_request=refuse)
+    return await send(way, legacy_params(way.call.params), on_notification=HearingOf(way).notify, on_request=refuse)
 
 
 class HearingOf:
@@ -84,8 +86,8 @@ class HearingOf:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self._level = _rank(log_level(way.params))
-        self._meta = as_object((way.params or {}).get("_meta"))
+        self._level = _rank(log_level(way.call.params))
+        self._meta = as_object((way.call.params or {}).get("_meta"))
 
     async def notify(self, message: Json) -> None:
         """Pass on a notification, unless it was not asked for or has no place in a modern call."""
@@ -138,7 +140,7 @@ def _url_input(way: Way, error: Json) -> Json | None:
 
     None when the client cannot show URLs or the error names none; then it is passed on as an error.
     """
-    if way.method not in INPUT_REQUIRED_METHODS:
+    if way.call.method not in INPUT_REQUIRED_METHODS:
         return None
     listed = as_object(error.get("data")).get("elicitations")
     requests = {

@@ -17,21 +17,21 @@ async def legacy(way: Way) -> Json:
     async def ask(message: Json) -> Json:
         return await way.reply.ask(message) if way.may_ask(message) else refuse_question(message)
 
-    if way.live is not None and way.link not in way.live.told:
-        await _tell(way, way.live)
-    result = await send(way, way.params, on_notification=way.reply.notify, on_request=ask)
-    if way.live is not None:
-        _remember(way, way.live)
+    if way.call.live is not None and way.link not in way.call.live.told:
+        await _tell(way, way.call.live)
+    result = await send(way, way.call.params, on_notification=way.reply.notify, on_request=ask)
+    if way.call.live is not None:
+        _remember(way, way.call.live)
     return result
 
 
 def _remember(way: Way, live: Live) -> None:
     """Keep what the upstream has accepted, for the next link of the same session."""
-    params = way.params or {}
-    if way.method == "logging/setLevel" and isinstance(params.get("level"), str):
+    params = way.call.params or {}
+    if way.call.method == "logging/setLevel" and isinstance(params.get("level"), str):
         live.log_level = params["level"]
-    elif way.method in ("resources/subscribe", "resources/unsubscribe"):
-        live.subscribe(way.link.server.name, params["uri"], way.method == "resources/subscribe")
+    elif way.call.method in ("resources/subscribe", "resources/unsubscribe"):
+        live.subscribe(way.link.server.name, params["uri"], way.call.method == "resources/subscribe")
 
 
 async def _tell(way: Way, live: Live) -> None:
@@ -53,11 +53,11 @@ async def modern(way: Way) -> Json:
     Raises:
         InvalidRequest: the upstream wants input of a kind that the client did not declare (protocol.md R2).
     """
-    result = await send(way, way.params, on_notification=way.reply.notify, on_request=refuse)
+    result = await send(way, way.call.params, on_notification=way.reply.notify, on_request=refuse)
     if "resultType" not in result:
         return {**result, "resultType": "complete"}
     if result["resultType"] == "input_required":
-        check_declared(way.capabilities, result)
+        check_declared(way.call.capabilities, result)
     return result
 
 

@@ -9,8 +9,7 @@ from mcp_types import LOG_LEVEL_META_KEY, METHOD_NOT_FOUND
 
 from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.errors import UpstreamTimeout
-from portkey_mcp.gateway.session import Live
-from portkey_mcp.model import Era
+from portkey_mcp.gateway.call import Call
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
 
@@ -41,29 +40,21 @@ class Answers(Protocol):
 class Way:
     """One request between two eras.
 
-    `params` are the client's, raw. `live` is the legacy session's state, None without one. `timeout` is in seconds,
-    counted anew at each notification. `inject` puts the CLIENT span's trace context into a `_meta`. `noted` is told
-    of a notification that goes no further.
+    `call` is the client's. `timeout` is in seconds, counted anew at each notification. `inject` puts the CLIENT span's
+    trace context into a `_meta`, None where there is none. `noted` is told of a notification that goes no further.
     """
 
-    method: str
-    params: Json | None
-    era: Era
-    version: str
-    capabilities: Json
-    client_info: Json
-    principal: str
+    call: Call
     link: Link
     reply: Answers
     timeout: float
-    live: Live | None = None
     param_headers: dict[str, str] | None = None
-    inject: Callable[[Json], Json] = field(default=lambda meta: meta)
+    inject: Callable[[Json], Json] | None = None
     noted: Callable[[Json], None] = field(default=lambda message: None)
 
     def may_ask(self, message: Json) -> bool:
         """Whether the client declared what this server request needs (2025-11-25 lifecycle; modern R2)."""
-        return declared(self.capabilities, message)
+        return declared(self.call.capabilities, message)
 
 
 def declared(capabilities: Json, message: Json) -> bool:
@@ -127,11 +118,11 @@ async def send(
         UpstreamTimeout: nothing came for `timeout` seconds, or the call exceeds its hard limit.
         UpstreamError, UpstreamDown: as the link says.
     """
-    if params is not None:
+    if params is not None and way.inject is not None:
         params = with_meta(params, way.inject)
-    if way.method == "subscriptions/listen":
+    if way.call.method == "subscriptions/listen":
         return await way.link.request(
-            way.method,
+            way.call.method,
             params,
             on_notification=on_notification,
             on_request=on_request,
@@ -141,7 +132,7 @@ async def send(
     try:
         with patience.block:
             return await way.link.request(
-                way.method,
+                way.call.method,
                 params,
                 on_notification=patience.heard,
                 on_request=patience.asked,
