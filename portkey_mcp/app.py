@@ -60,12 +60,13 @@ class Gateway:
     _control: ASGIApp
     failure: Exception | None = None
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         entrance = self._running.entrance
         if entrance is None or scope["type"] != "http":
-            return self._live(scope, receive, send)
-        return entrance(scope, receive, send)
+            await self._live(scope, receive, send)
+        else:
+            await entrance(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -126,10 +126,10 @@ class Visit:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Introduction:
-    """How a visitor is introduced upstream; not changed once made. Links are shared between visitors with an equal `party`.
+    """How a visitor is introduced upstream. Not changed once made.
 
-    `party` is the legacy session's id, or a digest of principal and capabilities where there is no session.
-    `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks. `besides` is
+    Links are shared between visitors with an equal `party`: the legacy session's id, or principal, endpoint and
+    capabilities where there is no session. `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks. `besides` is
     whatever else its `initialize` said, as long as that is at hand.
     """
 

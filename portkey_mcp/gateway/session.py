@@ -74,6 +74,8 @@ class Live:
     """What admission granted when the client was last told how things are on its stream."""
     introduction: Introduction | None = None
     """How the client is introduced upstream, once that was made out."""
+    envelope: tuple[str | None, Json] | None = None
+    """Its log level, and what a modern server is told of the client with every request, once that was made."""
 
     def subscribe(self, server: str, uri: str, wanted: bool) -> None:
         """Add or remove one resource subscription and wake whoever serves the standing stream."""
