@@ -21,6 +21,9 @@ LONGEST_PARENT: Final = 512
 LONGEST_STATE: Final = 8192
 """Characters beyond which OpenTelemetry does not read a `traceparent`, and a `tracestate`."""
 
+NO_STATE: Final = TraceState.get_default()
+"""The one empty state that OpenTelemetry gives all who have none."""
+
 FLAGS: Final = tuple(map(TraceFlags, range(256)))
 """Every value a trace's flags can have; they are immutable, so one of each is enough."""
 
@@ -57,11 +60,13 @@ def below(parent: SpanContext | None) -> Context:
 def inject(meta: Json, span: SpanContext, baggage: frozenset[str]) -> Json:
     """A copy of `meta` that names `span` as the parent, with only the members of the baggage named in `baggage`."""
     found = {**meta}
-    for key in (PARENT, STATE, BAGGAGE):
-        found.pop(key, None)
-    found[PARENT] = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    if span.trace_state:
-        found[STATE] = span.trace_state.to_header()
+    if found:
+        for key in (PARENT, STATE, BAGGAGE):
+            found.pop(key, None)
+    trace, ident, _, flags, state, _ = span
+    found[PARENT] = f"00-{trace:032x}-{ident:016x}-{flags:02x}"
+    if state is not NO_STATE and state:
+        found[STATE] = state.to_header()
     kept = _allowed(meta.get(BAGGAGE), baggage) if baggage else ""
     if kept:
         found[BAGGAGE] = kept

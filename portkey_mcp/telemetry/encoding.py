@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
+from portkey_mcp.telemetry.context import NO_STATE
 from portkey_mcp.telemetry.recorder import UNSET, Recorded
 from portkey_mcp.telemetry.shapes import KEPT, Shape
 
@@ -69,14 +70,14 @@ class Encoder:
 
 
 def _write(span: Recorded, message: otlp.Span) -> None:
-    context, parent = span.context, span.parent
+    (trace, ident, _, _, state, _), parent = span.context, span.parent
     message.MergeFromString(_encoded(span.shape))
-    message.trace_id = context.trace_id.to_bytes(16, "big")
-    message.span_id = context.span_id.to_bytes(8, "big")
-    if context.trace_state:
-        message.trace_state = context.trace_state.to_header()
+    message.trace_id = trace.to_bytes(16, "big")
+    message.span_id = ident.to_bytes(8, "big")
+    if state is not NO_STATE and state:
+        message.trace_state = state.to_header()
     if parent is not None:
-        message.parent_span_id = parent.span_id.to_bytes(8, "big")
+        message.parent_span_id = parent[1].to_bytes(8, "big")
     message.flags = _flags(parent)
     message.start_time_unix_nano = span.start_time
     message.end_time_unix_nano = span.end_time or 0

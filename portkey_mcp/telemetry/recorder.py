@@ -5,19 +5,19 @@ since the SDK's carries locks, bounded copies and events that no span here has u
 a `ReadableSpan`, by processors and exporters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import time_ns
-from typing import Final, cast
+from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, DEFAULT_ON, Decision, Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from portkey_mcp.telemetry.context import FLAGS, below
+from portkey_mcp.telemetry.context import FLAGS, NO_STATE, below
 from portkey_mcp.telemetry.shapes import Shape
 
 MOST: Final = 18
@@ -57,26 +57,32 @@ class Recorder:
         processor: SpanProcessor,
         limits: SpanLimits | None = None,
     ) -> None:
-        self.scope, self.resource, self.processor, self.limits = scope, provider.resource, processor, limits
+        self.scope, self.resource, self.limits = scope, provider.resource, limits
         self._ids, self._sampler = provider.id_generator, provider.sampler
+        self._random = RANDOM if provider.id_generator.is_trace_id_random() else 0
         self._plain = PLAIN.get(provider.sampler)
+        # The queue itself, where the processor has one: what comes here is known to be sampled.
+        queue = getattr(processor, "_batch_processor", None)
+        self.hand_on: Callable[[Any], None] = getattr(queue, "emit", processor.on_end)
 
     def begin(
         self, shape: Shape, own: Mapping[str, str], parent: SpanContext | None, links: tuple[Link, ...]
     ) -> SpanContext:
         """Who a new span is, and whether it is sampled."""
-        ids, state = self._ids, None
+        ids, state = self._ids, NO_STATE
         if parent is None:
-            trace, flags = ids.generate_trace_id(), RANDOM if ids.is_trace_id_random() else 0
+            trace, flags, place = ids.generate_trace_id(), self._random, 0
         else:
-            trace, flags, state = parent.trace_id, parent.trace_flags & RANDOM, parent.trace_state
+            trace, _, _, given, state, _ = parent
+            flags, place = given & RANDOM, 1 if given & SAMPLED else 2
         if self._plain is not None:
-            sampled = self._plain[0 if parent is None else 1 if parent.trace_flags & SAMPLED else 2]
+            sampled = self._plain[place]
         else:
             attributes: dict[str, AttributeValue] = {**shape.attributes, **own}
             said = self._sampler.should_sample(below(parent), trace, shape.name, shape.kind, attributes, links)
-            sampled, state = said.decision is Decision.RECORD_AND_SAMPLE, said.trace_state
-        return SpanContext(trace, ids.generate_span_id(), False, FLAGS[flags | sampled], state)
+            sampled, state = said.decision is Decision.RECORD_AND_SAMPLE, said.trace_state or NO_STATE
+        # What the class itself makes of these, without its checks; tests compare the two.
+        return tuple.__new__(SpanContext, (trace, ids.generate_span_id(), False, FLAGS[flags | sampled], state, True))
 
 
 class Recorded:
@@ -108,8 +114,8 @@ class Recorded:
     def end(self) -> None:
         """Hand the span on. Its attributes are final."""
         self.end_time = time_ns()
-        if self.context.trace_flags & SAMPLED:
-            self.recorder.processor.on_end(cast(ReadableSpan, self))
+        if self.context[3] & SAMPLED:
+            self.recorder.hand_on(self)
 
     @property
     def attributes(self) -> Mapping[str, AttributeValue]:

@@ -60,7 +60,7 @@ def own(method: str, params: Json | None, request_id: str | int | None, session:
     if session:
         found[names.SESSION] = clean(session)
     if request_id is not None:
-        found[names.REQUEST_ID] = clean(str(request_id))
+        found[names.REQUEST_ID] = str(request_id)[:LONGEST] if isinstance(request_id, int) else clean(request_id)
     if params and method in WITH_URI:
         uri = params.get("uri")
         if isinstance(uri, str):
