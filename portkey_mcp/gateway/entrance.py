@@ -30,6 +30,9 @@ MISDIRECTED, FORBIDDEN, WRONG_METHOD, CONTENT_TOO_LARGE = 421, 403, 405, 413
 REMEMBERED: Final = 4096
 """Paths, hosts and visits whose reading is kept until the directory changes; all of them are strangers' to choose."""
 
+LONGEST_REMEMBERED: Final = 512
+"""Characters of what is kept: strangers choose how long a host or a path is, before anybody knows who they are."""
+
 Place = tuple[str, ...]
 """Where a path leads: `()`, `(workspace,)` or `(workspace, name)`."""
 
@@ -56,8 +59,8 @@ class Entrance:
         self._rest = rest
         self._served = Directory()
         self._visits: dict[tuple[str, Place], Visit] = {}
-        self._known = lru_cache(REMEMBERED)(self._is_known)
-        self._place = lru_cache(REMEMBERED)(self._place_of)
+        self._known_hosts = lru_cache(REMEMBERED)(self._is_known)
+        self._places = lru_cache(REMEMBERED)(self._place_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; `rest` gets what is none."""
@@ -96,12 +99,17 @@ class Entrance:
         duplicates = duplicates_of(scope, headers)
         await self._exchange.serve(Arrival(scope["method"], visit, admit, headers, duplicates, receive, send))
 
+    @property
+    def remembered(self) -> int:
+        """How many hosts and paths are kept."""
+        return self._known_hosts.cache_info().currsize + self._places.cache_info().currsize
+
     def _forget(self) -> None:
         """The directory is another one: nothing that was read with the last one counts any more."""
         self._served = self._directory()
         self._visits.clear()
-        self._known.cache_clear()
-        self._place.cache_clear()
+        self._known_hosts.cache_clear()
+        self._places.cache_clear()
 
     def _visit(self, place: Place, principal: Principal) -> Visit:
         """Let a principal in, or refuse; the same visit is the same object until directory or principal change."""
@@ -126,6 +134,13 @@ class Entrance:
             await send_json(send, FORBIDDEN, _message("This Origin may not use the gateway"))
             return False
         return True
+
+    def _known(self, netloc: str) -> bool:
+        return (self._known_hosts if len(netloc) <= LONGEST_REMEMBERED else self._is_known)(netloc)
+
+    def _place(self, path: str, host: str) -> Place | None:
+        short = len(path) + len(host) <= LONGEST_REMEMBERED
+        return (self._places if short else self._place_of)(path, host)
 
     def _is_known(self, netloc: str) -> bool:
         """Whether a host, with or without port, is one of ours. Names decide; a rebinding attack needs a name."""

@@ -192,8 +192,9 @@ class Exchange:
             return None
         finally:
             watch.stop()
-            if key is not None:
-                self._running.pop(key, None)
+            # Where a client uses an id twice at once, it names the later call; the end of the earlier one leaves that.
+            if key is not None and self._running.get(key) == staying.cut:
+                del self._running[key]
 
     async def _listening(self, call: Call, arrival: Arrival, reply: Reply) -> dict[str, Any] | None:
         """Serve a modern listen stream until its client leaves, its upstream ends it, or its house changed."""

@@ -141,7 +141,9 @@ class Snapshots:
             entry = _Entry(server, Snapshot(last, known=last is not None, stale=False))
             self._entries.put(key, entry)
         elif not _same_server(entry.server, server):
-            entry.server = server
+            # Another definition is another server: what the one before listed is not served in its name.
+            entry.server, entry.snapshot = server, Snapshot(None, known=False, stale=False)
+            self._last.drop(key[:-1])
             self._freshness.changed(server.key)
         return entry
 

@@ -29,7 +29,7 @@ PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
 )
 
-ASK_ANYWAY: Final = 30
+ASK_ANYWAY: Final = 5
 """Rounds without a change on disk after which the database is asked all the same: a file system may be lazy."""
 
 

@@ -25,6 +25,8 @@ TERMINATE_GRACE = 2.0
 def main(command: list[str]) -> int:
     """Run the server to its end; returns the exit code."""
     _close_the_rest()
+    stopped: list[int] = []  # SIGTERM may come before there is anybody to forward it to
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     try:
         server = subprocess.Popen(command, process_group=0)  # noqa: S603 - the command is what an admin registered
     except OSError as error:
@@ -33,6 +35,8 @@ def main(command: list[str]) -> int:
     # The server's end must show as the end of its stdout: nobody else may hold the pipe open.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     signal.signal(signal.SIGTERM, lambda *_: _signal_group(server.pid, signal.SIGTERM))
+    if stopped:
+        _signal_group(server.pid, signal.SIGTERM)
     ended = threading.Event()
     threading.Thread(target=_await_end_of_stdin, args=(server.pid, ended), daemon=True).start()
     # Without reaping it: as long as the zombie holds the pid, the group's number cannot become somebody else's.

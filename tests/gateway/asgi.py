@@ -86,7 +86,7 @@ class Browser:
     """A client of one application; `headers` go with every request."""
 
     def __init__(self, app: ASGIApp, **headers: str) -> None:
-        self._app = app
+        self.app = app
         self.headers = {"host": "localhost:8080", "accept": BOTH, "content-type": "application/json", **_named(headers)}
 
     @asynccontextmanager
@@ -100,7 +100,7 @@ class Browser:
         scope = {"type": "http", "method": method, "path": path, "headers": raw, "query_string": b""}
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
-                group.start_soon(self._app, scope, exchanged.receive, exchanged.send)
+                group.start_soon(self.app, scope, exchanged.receive, exchanged.send)
                 yield exchanged
                 exchanged.hang_up()
 

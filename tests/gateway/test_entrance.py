@@ -238,3 +238,28 @@ async def test_what_is_no_http_goes_to_the_rest() -> None:
         await app({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
 
     assert seen == ["lifespan"]
+
+
+async def test_what_strangers_send_is_remembered_only_where_it_is_short() -> None:
+    async with entrance() as browser:
+        for number in range(20):
+            long = "x" * 10_000 + str(number)
+            assert (await browser.post("/team/files/mcp", LIST, host=long)).status == 421
+            assert (await browser.post("/team/files/mcp", LIST, origin=f"https://{long}")).status == 403
+            assert (await browser.post(f"/team/{long}/mcp", LIST)).status == 404
+        app = browser.app
+        assert isinstance(app, Entrance)
+        assert app.remembered < 10
+
+
+async def test_what_was_read_of_a_path_or_a_host_is_forgotten_with_the_directory() -> None:
+    async with house(MemoryLink("files")) as place:
+        known = [Directory({"team": place.workspace}, {"files.example.com": "team/files"}), Directory()]
+        exchange = Exchange(place.corridor, place.sessions, Changes(), place.tasks, max_body=1000)
+        browser = Browser(Entrance(exchange, Admission(by_key), lambda: known[0], (), rest), x_portkey_api_key="ada")
+        before = await browser.request("/mcp", method="HEAD", host="files.example.com")
+        del known[0]
+
+        assert before.status == 200
+        assert (await browser.request("/mcp", method="HEAD", host="files.example.com")).status == 421
+        assert (await browser.request("/team/files/mcp", method="HEAD")).status == 404

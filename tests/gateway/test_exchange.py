@@ -210,6 +210,25 @@ async def test_cancelling_names_one_call_by_its_id_and_the_ids_type() -> None:
     assert number.answer["id"] == 1
 
 
+async def test_a_call_that_ends_leaves_another_one_with_the_same_id_to_be_cancelled() -> None:
+    link = Waiting()
+    async with serving(link) as served:
+        token = await served.initialize()
+        calls = [dumps(legacy("tools/call", {"name": name})) for name in ("first", "second")]
+        async with (
+            served.browser.open("/ada", calls[0], mcp_session_id=token) as first,
+            served.browser.open("/ada", calls[1], mcp_session_id=token) as second,
+        ):
+            await link.until(lambda: len(link.requests) == 2)
+            link.let_go("first")
+            await first.until(lambda: first.ended)
+            note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+            await served.post(note, mcp_session_id=token)
+            await second.until(lambda: second.ended)
+
+    assert [(asked.params or {})["name"] for asked in link.requests if asked.cancelled] == ["second"]
+
+
 async def test_a_modern_client_that_leaves_cancels_its_call() -> None:
     link = Waiting()
     message, headers = modern("tools/call", {"name": "x"}, capabilities=FORM)
