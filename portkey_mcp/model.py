@@ -129,8 +129,8 @@ class Introduction:
     """How a visitor is introduced upstream. Not changed once made.
 
     Links are shared between visitors with an equal `party`: the legacy session's id, or principal, endpoint and
-    capabilities where there is no session. `capabilities` and `client_info` are the client's own, raw; `version` the protocol version it speaks. `besides` is
-    whatever else its `initialize` said, as long as that is at hand.
+    capabilities where there is no session. `capabilities` and `client_info` are the client's own, raw; `version` the
+    protocol version it speaks. `besides` is whatever else its `initialize` said, as long as that is at hand.
     """
 
     party: str

@@ -38,6 +38,46 @@ class Raw(dict[str, Any]):
             self._text = dumps(self)
         return self._text
 
+    def plus(self, front: Json) -> "Raw | None":
+        """This object with further members before its own, its text kept; None where it has one of those names."""
+        if not front:
+            return self
+        if not self.keys().isdisjoint(front):
+            return None
+        whole, text = {**front, **self}, self._text
+        if text is None or not self:
+            return Raw(whole)
+        own = memoryview(text)[text.index(b"{") + 1 :]
+        return Raw(whole, b"".join((dumps(front)[:-1], b",", own)))
+
+    def minus(self, names: Iterable[str]) -> "Raw | None":
+        """This object without some members, the text of the others kept; names that it has not are passed over.
+
+        None where the members are not the first or the last ones in the text, or not written as `dumps` writes them.
+        Otherwise that is certain: what comes before the first member, and after the last one, can be nothing else, and
+        a text has no two readings.
+        """
+        gone = [name for name in names if name in self]
+        if not gone:
+            return self
+        rest, text = {name: value for name, value in self.items() if name not in gone}, self._text
+        if text is None or not rest:
+            return Raw(rest)
+        start, end = text.index(b"{") + 1, text.rindex(b"}")
+        while gone:
+            for name in gone:
+                member = dumps({name: self[name]})[1:-1]
+                if text.startswith(member + b",", start, end):
+                    start += len(member) + 1
+                    break
+                if text.endswith(b"," + member, start, end):
+                    end -= len(member) + 1
+                    break
+            else:
+                return None
+            gone.remove(name)
+        return Raw(rest, b"".join((b"{", memoryview(text)[start:end], b"}")))
+
     def once(self, key: Hashable, make: Callable[[Json], Json]) -> "Raw":
         """What `make` makes of this object, made once per key and kept as long as the object.
 

@@ -237,3 +237,91 @@ def test_only_so_much_that_was_made_is_kept() -> None:
         raw.once(number, lambda _: {})
 
     assert raw.once(0, lambda _: {"n": 0}) is not first
+
+
+def an_object_as_it_came(members: dict[str, Any], style: int) -> wire.Raw:
+    """Compact, as Python writes it, indented, or not written yet."""
+    written = (
+        wire.dumps(members),
+        json.dumps(members).encode(),
+        b" " + json.dumps(members, indent=1).encode() + b"\n",
+        None,
+    )
+    return wire.Raw(members, written[style])
+
+
+AROUND = {
+    "resultType": "complete",
+    "ttlMs": 0,
+    "_meta": {"a": {"b": ',"ttlMs":0}'}},
+    ',"': '{"',
+    "cacheScope": "private",
+}
+TRICKY = strings | st.sampled_from(list(AROUND))
+
+
+@given(
+    st.dictionaries(TRICKY, values, max_size=4),
+    st.lists(st.sampled_from(list(AROUND)), unique=True),
+    st.lists(st.sampled_from(list(AROUND)), unique=True),
+    st.sets(TRICKY),
+    st.integers(0, 3),
+)
+def test_members_taken_out_by_text_are_those_taken_out_of_the_object(
+    own: dict[str, Any], before: list[str], after: list[str], more: set[str], style: int
+) -> None:
+    members = {name: AROUND[name] for name in before} | own
+    members |= {name: AROUND[name] for name in after if name not in members}
+    raw = an_object_as_it_came(members, style)
+    gone = {*before, *after, *more}
+
+    for names in (gone, {*before}, {*after}):
+        less = raw.minus(names)
+        if less is not None:
+            expected = {name: value for name, value in members.items() if name not in names}
+            assert repr(dict(less)) == repr(expected)
+            assert repr(wire.loads(less.text)) == repr(expected)
+
+
+@given(st.dictionaries(TRICKY, values, max_size=4), st.dictionaries(TRICKY, values, max_size=3), st.integers(0, 3))
+def test_members_put_in_front_by_text_are_those_put_in_front_of_the_object(
+    own: dict[str, Any], front: dict[str, Any], style: int
+) -> None:
+    more = an_object_as_it_came(own, style).plus(front)
+
+    assert (more is None) == bool(own.keys() & front.keys())
+    if more is not None:
+        assert repr(dict(more)) == repr({**front, **own})
+        assert repr(wire.loads(more.text)) == repr({**front, **own})
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "left"),
+    [
+        (b'{"resultType":"complete","a":1.50}', ["resultType"], b'{"a":1.50}'),
+        (b'{"a":1.50,"resultType":"complete"}', ["resultType"], b'{"a":1.50}'),
+        (b' {"ttlMs":0,"a":1.50,"b":"x","resultType":"complete"} ', ["resultType", "b", "ttlMs"], b'{"a":1.50}'),
+        (b'{"resultType":"complete"}', ["resultType"], b"{}"),
+        (b'{"a":1.50,"resultType":"complete","b":2}', ["resultType"], None),
+        (b'{"a":1.50, "resultType": "complete"}', ["resultType"], None),
+        (b'{"a":1.50,"resultType":"compl\\u0065te"}', ["resultType"], None),
+        (b'{"a":1.50,"b":{"c":0},"c":0}', ["b"], None),
+        (b'{"a":1.50}', ["b"], b'{"a":1.50}'),
+    ],
+)
+def test_members_at_either_end_are_taken_out_and_the_rest_stays_as_it_came(
+    text: bytes, names: list[str], left: bytes | None
+) -> None:
+    less = wire.Raw(wire.loads(text), text).minus(names)
+
+    assert (None if less is None else less.text) == left
+
+
+def test_what_loses_or_gains_nothing_is_the_same_object() -> None:
+    raw = wire.Raw({"a": 1})
+
+    assert raw.minus(["b"]) is raw
+    assert raw.plus({}) is raw
+    assert raw.plus({"a": 1}) is None
+    assert wire.Raw({"a": 1.5}, b' {"a":1.50}').plus({"b": None}).text == b'{"b":null,"a":1.50}'  # type: ignore[union-attr]
+    assert wire.Raw({}, b"{ }").plus({"b": 1}).text == b'{"b":1}'  # type: ignore[union-attr]

@@ -90,6 +90,8 @@ class Gate:
         Raises:
             UpstreamDown: the breaker is open; `retry_after` says how long still.
         """
+        if not self._breaker.failures:
+            return
         wait = self._breaker.enter(self._clock())
         if wait is not None:
             raise UpstreamDown(self.server, f"{self._reason}; it is tried again by itself", retry_after=wait)
@@ -104,4 +106,5 @@ class Gate:
 
     def succeeded(self) -> None:
         """The server answered."""
-        self._breaker.succeeded()
+        if self._breaker.failures:
+            self._breaker.succeeded()

@@ -117,14 +117,16 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._response is None:  # a trailer otherwise
             fields, name = self._fields, name.lower()
-            fields[name] = value if name not in fields else fields[name] + b", " + value
+            if name in fields:
+                value = fields[name] + b", " + value
+            fields[name] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
             return
-        coding = self._fields.get(b"transfer-encoding", b"chunked")
-        if coding.strip().lower() != b"chunked":
+        coding = self._fields.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
             raise NotHttp("its Transfer-Encoding is unknown")
         self._keeps_alive = self._parser.should_keep_alive()
         response = self._response = Response(self, status, self._reason.decode("latin-1"), self._fields)
@@ -171,7 +173,8 @@ class Connection(asyncio.Protocol):
         self._asking = self._response = None
         self._is_complete = False
         if self._keeps_alive and not self.transport.is_closing() and not self.transport.get_write_buffer_size():
-            self.resume()
+            if self._is_paused:
+                self.resume()
             self._on_free(self)
         else:
             self.transport.abort()

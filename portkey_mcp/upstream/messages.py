@@ -42,7 +42,9 @@ class Numbered:
         An error without an id counts: the upstream could not read the id, and nothing else was asked there.
         """
         answered = message.get("id")
-        return same_id(answered, self.id) or (answered is None and "error" in message)
+        if answered is None:
+            return "error" in message
+        return same_id(answered, self.id)
 
 
 def number(call_id: int, method: str, params: Json | None) -> Numbered:
@@ -81,9 +83,12 @@ def ended_subscription(call_id: int) -> Json:
 
 def with_envelope(params: Json | None, version: str) -> Json:
     """Stamp the modern envelope: this hop's protocol version, and empty capabilities only where there are none."""
-    params = params or {}
+    if not params:
+        return {"_meta": {CLIENT_CAPABILITIES_META_KEY: {}, PROTOCOL_VERSION_META_KEY: version}}
     meta = params.get("_meta", {})
     if not isinstance(meta, dict):
+        return params
+    if CLIENT_CAPABILITIES_META_KEY in meta and meta.get(PROTOCOL_VERSION_META_KEY) == version:
         return params
     return {**params, "_meta": {CLIENT_CAPABILITIES_META_KEY: {}, **meta, PROTOCOL_VERSION_META_KEY: version}}
 

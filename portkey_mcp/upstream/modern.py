@@ -35,7 +35,7 @@ NAMES = {**NAME_BEARING_METHODS, "tasks/get": "taskId", "tasks/update": "taskId"
 UNSUPPORTED_VERSION = -32022
 
 LONG = 200
-"""Characters of a method or a name up to which its header is kept for the next time."""
+"""Characters of a method or a name up to which the headers that repeat them are kept for the next time."""
 
 
 class ModernHttpLink:
@@ -116,10 +116,11 @@ class ModernHttpLink:
         raise BrokenOff(self.server.name, "its answer ended without a result", sent=True)
 
     def _lines(self, method: str, params: Json) -> bytes:
-        name = params.get(NAMES.get(method, ""))
+        name = params.get(NAMES[method]) if method in NAMES else None
         if not isinstance(name, str):
-            return self._version_line + _line(MCP_METHOD_HEADER, method)
-        return self._version_line + _line(MCP_METHOD_HEADER, method) + _line(MCP_NAME_HEADER, name)
+            name = None
+        short = len(method) <= LONG and (name is None or len(name) <= LONG)
+        return self._version_line + (_kept_lines if short else _render)(method, name)
 
     async def notify(self, method: str, params: Json | None) -> None:
         """See `Link.notify`."""
@@ -153,10 +154,9 @@ def encode(value: str) -> str:
     return encode_header_value(value.encode("utf-8", "replace").decode("utf-8"))
 
 
-def _line(name: str, value: str) -> bytes:
-    return _kept_line(name, value) if len(value) <= LONG else line(name, encode(value))
+def _render(method: str, name: str | None) -> bytes:
+    method_line = line(MCP_METHOD_HEADER, encode(method))
+    return method_line if name is None else method_line + line(MCP_NAME_HEADER, encode(name))
 
 
-@functools.lru_cache(1024)
-def _kept_line(name: str, value: str) -> bytes:
-    return line(name, encode(value))
+_kept_lines = functools.lru_cache(1024)(_render)

@@ -20,6 +20,10 @@ _AFTER: Final = re.compile(
     rb",(?:" + _VERSION + rb',\s*"id"\s*:' + _ID + rb'|\s*"id"\s*:' + _ID + rb"," + _VERSION + rb")\}\s*$"
 )
 
+_COMPACT: Final = b'{"jsonrpc":"2.0","id":'
+_RESULT: Final = b',"result":'
+_LONGEST_NUMBER: Final = 18
+
 LONGEST_TAIL: Final = 300
 """Bytes at the end in which the members after a result are looked for: an id longer than that is written anew."""
 
@@ -30,6 +34,12 @@ def split(data: bytes) -> tuple[bytes, bytes] | None:
     Right only for bytes that are a message of exactly three members, each once: one that begins with `jsonrpc` and
     `id` has nothing but the result up to its end, and one that begins with the result nothing but those two after it.
     """
+    if data.startswith(_COMPACT) and data.endswith(b"}"):  # the commonest form, without an expression
+        start = len(_COMPACT)
+        after_id = data.find(_RESULT, start, start + _LONGEST_NUMBER + len(_RESULT))
+        ident = data[start:after_id] if after_id > start else b""
+        if ident.isdigit() and (len(ident) == 1 or not ident.startswith(b"0")):
+            return ident, data[after_id + len(_RESULT) : -1]
     if before := _BEFORE.match(data):
         end = data.rstrip()
         return (before[1] or before[2], end[before.end() : -1]) if end.endswith(b"}") else None
@@ -53,10 +63,10 @@ def read(data: bytes, last: Raw | None = None) -> Any:
         if parts is not None and parts[1] == last.text:
             return {"jsonrpc": "2.0", "id": loads(parts[0]), "result": last}
     message = loads(data)
-    if isinstance(message, dict) and len(message) == 3 and isinstance(message.get("result"), dict):
+    if isinstance(message, dict) and len(message) == 3 and isinstance(result := message.get("result"), dict):
         parts = parts or split(data)
         if parts is not None:
-            message["result"] = Raw(message["result"], parts[1])
+            message["result"] = Raw(result, parts[1])
     return message
 
 

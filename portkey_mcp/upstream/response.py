@@ -43,7 +43,10 @@ class Response:
     Read to its end, it gives its connection back by itself; `close` before that closes the connection.
     """
 
-    __slots__ = ("_error", "_fields", "_inflate", "_pieces", "_size", "_source", "_waiter", "ended", "reason", "status")
+    __slots__ = (
+        *("_enough", "_error", "_fields", "_inflate", "_pieces", "_size", "_source", "_waiter"),
+        *("ended", "reason", "status"),
+    )
 
     def __init__(self, source: Source, status: int, reason: str, fields: dict[bytes, bytes]) -> None:
         """Raises BadEncoding for a body in an encoding that is not understood."""
@@ -53,6 +56,7 @@ class Response:
         self._pieces: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._enough = 1
         self._error: Exception | None = None
         self.ended = False
         """Whether all of the body has come, or will ever come; some of it may still be unread."""
@@ -73,32 +77,51 @@ class Response:
     @property
     def content_type(self) -> str:
         """The media type, lower case and without parameters."""
-        return self._fields.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
+        kind = self._fields.get(b"content-type", b"")
+        if kind == b"application/json":  # by far the commonest
+            return "application/json"
+        return kind.partition(b";")[0].strip().lower().decode("latin-1")
 
     def feed(self, data: bytes) -> None:
         """For the connection: some of the body has come."""
         self._pieces.append(data)
-        self._size += len(data)
-        if self._size > HIGH_WATER and self._source is not None:
+        self._size = size = self._size + len(data)
+        if size > HIGH_WATER and self._source is not None:
             self._source.pause()
-        self._wake()
+        if self._waiter is not None and size >= self._enough:
+            self._wake()
 
     def finish(self, error: Exception | None = None) -> None:
         """For the connection: no more comes, and why where that is not the end."""
         self.ended, self._error, self._source = True, error, None
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def piece(self) -> bytes:
+    def at_once(self) -> bytes:
+        """What is left of a body that has come to its end and is not compressed, without waiting; empty otherwise.
+
+        No more than waits unread, see HIGH_WATER.
+        """
+        if not self.ended or self._inflate is not None or self._error is not None:
+            return b""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def piece(self, enough: int = 1) -> bytes:
         """What has come of the body since the last time, or comes next; empty at the end.
+
+        Waits for at least `enough` bytes (before they are unpacked), or for the end: HIGH_WATER at most, since then the
+        connection waits, too.
 
         Raises:
             Broken, NotHttp: there is no more, and that is not the end.
             BadEncoding: it is not compressed as its head says.
         """
+        self._enough = enough
         inflate = self._inflate
         if inflate is None:
             return await self._next()
@@ -111,17 +134,17 @@ class Response:
         return found
 
     async def _next(self) -> bytes:
-        while not self._pieces:
-            if self._error is not None:
-                raise self._error
-            if self.ended:
-                return b""
+        while not self.ended and self._size < self._enough:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
         pieces = self._pieces
+        if not pieces:
+            if self._error is not None:
+                raise self._error
+            return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces, self._size = [], 0
         if self._source is not None:
@@ -131,7 +154,7 @@ class Response:
     async def read(self, limit: int) -> bytes:
         """The body, or at least `limit` bytes of it. Raises as `piece` does."""
         found = bytearray()
-        while len(found) < limit and (piece := await self.piece()):
+        while len(found) < limit and (piece := await self.piece(min(limit, HIGH_WATER))):
             found += piece
         return bytes(found)
 

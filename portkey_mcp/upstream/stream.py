@@ -8,7 +8,7 @@ from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.upstream import reading
 from portkey_mcp.upstream.heads import is_sendable
 from portkey_mcp.upstream.inflating import BadEncoding
-from portkey_mcp.upstream.response import Broken, NotHttp, Response
+from portkey_mcp.upstream.response import HIGH_WATER, Broken, NotHttp, Response
 from portkey_mcp.upstream.sse import MAX_EVENT, OversizedEventError, SseParser
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json, Raw
@@ -74,6 +74,8 @@ class Stream:
             UpstreamDown: what came is not a message.
         """
         try:
+            if self._is_events is False and not self._head and (data := self._response.at_once()):
+                self._take(data)  # as nearly always: the answer is short, and all of it is there
             while not self._waiting:
                 if self._is_events is None:
                     self._is_events = await self._looks_like_events()
@@ -95,7 +97,7 @@ class Stream:
     async def _read_json(self) -> bool:
         pieces: list[bytes] = []
         size = 0
-        while piece := await self._chunk():
+        while piece := await self._chunk(HIGH_WATER):
             pieces.append(piece)
             size += len(piece)
             if size > MAX_EVENT:
@@ -112,9 +114,9 @@ class Stream:
                 return start not in b"{["
         return False
 
-    async def _chunk(self) -> bytes:
+    async def _chunk(self, enough: int = 1) -> bytes:
         head, self._head = self._head, b""
-        return head or await self._response.piece()
+        return head or await self._response.piece(enough)
 
     def _take(self, data: bytes) -> None:
         message = reading.read(data, self._last)

@@ -55,6 +55,8 @@ def test_the_envelope_gets_this_hops_version_and_capabilities_only_where_there_a
     }
     assert kept["_meta"]["io.modelcontextprotocol/clientCapabilities"] == {"x": 1}
     assert kept["_meta"]["other"] is None
+    assert with_envelope(kept, "v") is kept
+    assert with_envelope(kept, "w")["_meta"]["io.modelcontextprotocol/protocolVersion"] == "w"
 
 
 def test_an_answer_is_recognised_by_its_id_however_it_is_written() -> None:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.upstream.modern import LONG
 from tests.upstream.heard import ADA, BOB, Heard, http, pool
 from tests.upstream.scripted import Seen, Sse, modern, reply, result, serving
 
@@ -56,6 +57,19 @@ async def test_the_name_header_repeats_what_the_method_names(
         await Heard().ask(await links.link(http(upstream.url), ADA), method, params)
 
     assert upstream.seen[-1].headers.get("mcp-name") == name
+
+
+async def test_names_short_or_long_have_their_own_headers_however_often_they_come() -> None:
+    names = ["a", "a" * (LONG + 1), "b", "a", "a" * (LONG + 1), "", None]
+    async with serving(modern(echo)) as upstream, pool() as links:
+        link = await links.link(http(upstream.url), ADA)
+        before = len(upstream.seen)
+        for name in names:
+            await Heard().ask(link, "tools/call", {"name": name})
+
+    sent = [seen.headers for seen in upstream.seen[before:]]
+    assert [one.get("mcp-name") for one in sent] == names
+    assert {one["mcp-method"] for one in sent} == {"tools/call"}
 
 
 async def test_everybody_shares_one_link_and_the_era_is_asked_once() -> None:

@@ -61,6 +61,8 @@ def test_the_forms_that_servers_write_keep_their_text(order: str) -> None:
         b'{"jsonrpc":"2.0","id":1,"result":{"a":1},"result":{"a":1}}',
         b'{"jsonrpc":"2.0","id":1,"result":{"a":1}]',
         b'{"jsonrpc":"2.0","id":01,"result":{"a":1}}',
+        b'{"jsonrpc":"2.0","id":,"result":{"a":1}}',
+        b'{"jsonrpc":"2.0","id":1,"x":2,"result":{"a":1}}',
         b'{"jsonrpc":"2.0","id":1,"result":{"a":1}} {}',
     ],
 )

@@ -107,3 +107,59 @@ async def test_a_compressed_body_is_read_as_it_was_and_a_torn_one_is_not() -> No
     assert await whole.read(2**20) == b"hello" * 100
     with pytest.raises(BadEncoding):
         await torn.read(2**20)
+
+
+async def test_a_body_that_has_ended_is_there_at_once() -> None:
+    one = response(Line())
+    one.feed(b"a")
+    assert one.at_once() == b""
+    one.feed(b"b")
+    one.finish()
+
+    assert [one.at_once(), one.at_once(), await one.piece()] == [b"ab", b"", b""]
+
+
+async def test_a_body_that_broke_or_is_compressed_is_never_there_at_once() -> None:
+    torn, packed = response(Line()), response(Line(), content_encoding="gzip")
+    for one, error in ((torn, Broken("torn")), (packed, None)):
+        one.feed(gzip.compress(b"a"))
+        one.finish(error)
+        assert one.at_once() == b""
+
+    assert await torn.piece() == gzip.compress(b"a")
+    assert await packed.piece() == b"a"
+
+
+async def test_who_wants_more_is_not_woken_for_less_unless_it_is_the_end() -> None:
+    one, found = response(Line()), []
+
+    async def read() -> None:
+        found.extend([await one.piece(4), await one.piece(4), await one.piece(4)])
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            for data in (b"ab", b"cd", b"e"):
+                await anyio.wait_all_tasks_blocked()
+                one.feed(data)
+            await anyio.wait_all_tasks_blocked()
+            one.finish()
+
+    assert found == [b"abcd", b"e", b""]
+
+
+async def test_whoever_waits_for_all_the_connection_may_hold_is_woken_before_it_is_held_back_for_good() -> None:
+    line = Line()
+    one, found = response(line), []
+
+    async def read() -> None:
+        found.append(await one.piece(HIGH_WATER))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            one.feed(bytes(HIGH_WATER - 1))
+            one.feed(bytes(2))
+
+    assert (len(found[0]), line.said) == (HIGH_WATER + 1, ["pause", "resume"])

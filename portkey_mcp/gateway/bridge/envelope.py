@@ -17,7 +17,7 @@ from mcp_types import (
 from mcp_types.methods import CACHEABLE_METHODS
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 
-from portkey_mcp.wire import Json
+from portkey_mcp.wire import Json, Raw
 
 RESOURCE_NOT_FOUND: Final = -32002
 """The legacy code of an unknown resource; the modern era forbids it (SEP-2164)."""
@@ -35,6 +35,10 @@ LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resou
 """Methods whose results are long, come again and again, and are written anew only when they changed."""
 
 TASKS: Final = "io.modelcontextprotocol/tasks"
+
+
+MODERN_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
+"""Members of a modern result that the legacy era does not know."""
 
 
 def modern_meta(meta: Json, capabilities: Json, client_info: Json, level: str | None) -> Json:
@@ -66,7 +70,13 @@ def legacy_params(params: Json | None) -> Json | None:
 
 def legacy_result(method: str, result: Json) -> Json:
     """A modern result as a legacy client takes it; what the legacy schema would refuse is left out."""
-    bare = {key: value for key, value in result.items() if key not in ("resultType", "ttlMs", "cacheScope")}
+    meta = result.get("_meta")
+    odd = (isinstance(meta, dict) and SERVER_INFO_META_KEY in meta) or method == "tools/list"
+    if isinstance(result, Raw) and not odd and isinstance(result.get("structuredContent", {}), dict):
+        shorter = result.minus(MODERN_ONLY)
+        if shorter is not None:
+            return shorter
+    bare = {key: value for key, value in result.items() if key not in MODERN_ONLY}
     meta = bare.get("_meta")
     if isinstance(meta, dict) and SERVER_INFO_META_KEY in meta:
         rest = {key: value for key, value in meta.items() if key != SERVER_INFO_META_KEY}
@@ -93,10 +103,16 @@ def _legacy_tool(tool: object) -> object:
 
 def modern_result(method: str, result: Json, hello: Json) -> Json:
     """A legacy result with what the modern era requires: result type, server identity, caching hints."""
+    info = hello.get("serverInfo")
+    if isinstance(result, Raw) and method not in CACHEABLE_METHODS:
+        named = {"_meta": {SERVER_INFO_META_KEY: info}} if isinstance(info, dict) else {}
+        longer = result.plus({"resultType": "complete", **named})
+        if longer is not None:
+            return longer
     stamped = {"resultType": "complete", **result}
-    if isinstance(hello.get("serverInfo"), dict):
+    if isinstance(info, dict):
         meta = result.get("_meta")
-        stamped["_meta"] = {**(meta if isinstance(meta, dict) else {}), SERVER_INFO_META_KEY: hello["serverInfo"]}
+        stamped["_meta"] = {**(meta if isinstance(meta, dict) else {}), SERVER_INFO_META_KEY: info}
     if method in CACHEABLE_METHODS:
         stamped = {"ttlMs": 0, "cacheScope": "private", **stamped}
     return stamped

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.gateway.bridge import envelope
-from portkey_mcp.wire import Json
+from portkey_mcp.gateway.bridge.envelope import legacy_result, modern_result
+from portkey_mcp.wire import Json, Raw, loads
 from tests.gateway.house import CAPABILITIES_KEY, LEVEL_KEY, PROTOCOL_KEY
 from tests.gateway.house import envelope as meta_of
 from tests.gateway.memory_link import SERVER_INFO_KEY
@@ -150,3 +151,31 @@ def test_a_legacy_upstream_is_discovered_without_its_legacy_tasks() -> None:
     assert found["instructions"] == "Hi"
     assert (found["resultType"], found["ttlMs"], found["cacheScope"]) == ("complete", 0, "private")
     assert PROTOCOL_KEY not in found["_meta"]
+
+
+def test_a_result_keeps_its_text_across_eras_where_only_whole_members_come_or_go() -> None:
+    modern = Raw(loads(text := b'{"resultType":"complete","content":[{"type":"text","text":"1.50"}]}'), text)
+    legacy = legacy_result("tools/call", modern)
+
+    assert isinstance(legacy, Raw)
+    assert legacy.text == b'{"content":[{"type":"text","text":"1.50"}]}'
+    again = modern_result("tools/call", legacy, {"serverInfo": {"name": "s"}})
+    assert isinstance(again, Raw)
+    assert loads(again.text) == again == {**modern, "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "s"}}}
+
+
+@pytest.mark.parametrize("kind", [dict, lambda members: Raw(members)])
+def test_the_text_and_the_members_of_a_bridged_result_say_the_same(kind: Any) -> None:
+    info = {"io.modelcontextprotocol/serverInfo": {"name": "s"}}
+    for members in (
+        {"resultType": "complete", "content": [], "_meta": {**info, "x": 1}},
+        {"content": [], "structuredContent": [1], "resultType": "complete"},
+        {"ttlMs": 5, "contents": [], "cacheScope": "public"},
+    ):
+        legacy = legacy_result("tools/call", kind(members))
+        assert legacy == legacy_result("tools/call", dict(members))
+        modern = modern_result("tools/call", kind(members), {"serverInfo": {"name": "t"}})
+        assert modern == modern_result("tools/call", dict(members), {"serverInfo": {"name": "t"}})
+        for made in (legacy, modern):
+            if isinstance(made, Raw):
+                assert loads(made.text) == made
