@@ -39,6 +39,7 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_over = False
         self._none_left = asyncio.Event()
+        self._now = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,7 +90,7 @@ class Connections:
         free = self._free.get(origin)
         while free:
             connection = free.pop()
-            if connection.is_usable and _now() - connection.free_since < KEEP_ALIVE:
+            if connection.is_usable and self._now() - connection.free_since < KEEP_ALIVE:
                 return connection
             connection.abort()
         return None
@@ -102,7 +103,7 @@ class Connections:
             made = connection.transport.get_extra_info("ssl_object")
             if made is not None:
                 self._tls.keep(made)
-        connection.free_since = _now()
+        connection.free_since = self._now()
         free = self._free.get(connection.origin)
         if free is None:
             free = self._free[connection.origin] = []
@@ -112,7 +113,7 @@ class Connections:
 
     def _sweep(self) -> None:
         """Close what has been free for too long, and come again while there are any."""
-        now = _now()
+        now = self._now()
         for origin, free in list(self._free.items()):
             kept = [one for one in free if one.is_usable and now - one.free_since < KEEP_ALIVE]
             for one in set(free).difference(kept):
@@ -166,7 +167,3 @@ class Connections:
         if self._tls is None:
             self._tls = Resuming()
         return self._tls
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -131,6 +131,8 @@ class Response:
                 inflate.finish()
                 return b""
             inflate.feed(data)
+        # A few bytes may unpack to a great many pieces without waiting for anything: others have their turn between.
+        await asyncio.sleep(0)
         return found
 
     async def _next(self) -> bytes:

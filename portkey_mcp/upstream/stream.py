@@ -108,10 +108,14 @@ class Stream:
 
     async def _looks_like_events(self) -> bool:
         """Content-Type says neither: JSON starts with a bracket, an event with a field name."""
+        blank = 0
         while first := await self._response.piece():
-            self._head += first
-            if start := self._head.lstrip()[:1]:
+            if start := first.lstrip()[:1]:
+                self._head = first
                 return start not in b"{["
+            blank += len(first)  # white space before either of the two says nothing
+            if blank > MAX_EVENT:
+                raise OversizedEventError(f"the answer begins with more than {MAX_EVENT} bytes of white space")
         return False
 
     async def _chunk(self, enough: int = 1) -> bytes:

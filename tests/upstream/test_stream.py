@@ -139,6 +139,17 @@ async def test_json_that_is_compressed_although_nobody_asked_is_read() -> None:
     assert await read(answer) == [TWO]
 
 
+async def test_a_bomb_of_white_space_of_no_known_kind_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "MAX_EVENT", 2**21)
+    packed = gzip.compress(b" " * 2**26)
+
+    async def answer(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "text/odd"})
+
+    with pytest.raises(UpstreamDown, match="white space"):
+        await read(answer)
+
+
 async def test_a_bomb_is_a_message_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "MAX_EVENT", 2**21)
     packed = gzip.compress(bytes(2**26))
