@@ -227,16 +227,18 @@ class Exchange:
         with anyio.CancelScope() as scope:
             live.stream = scope
             watch = Watch(self._pulse, arrival.receive, reply, scope.cancel)
-            async with anyio.create_task_group() as group:
-                await reply.commit()
-                if live.visit not in (None, visit):
+            try:
+                async with anyio.create_task_group() as group:
+                    await reply.commit()
+                    if live.visit not in (None, visit):
+                        await tell_all_changed(reply)
+                    live.visit = visit
+                    group.start_soon(stream, live, self._corridor.at(call).sources(), reply)
+                    live.visit = await self._changes.outdated(visit, arrival.again)
                     await tell_all_changed(reply)
-                live.visit = visit
-                group.start_soon(stream, live, self._corridor.at(call).sources(), reply)
-                live.visit = await self._changes.outdated(visit, arrival.again)
-                await tell_all_changed(reply)
-                scope.cancel()
-        watch.stop()
+                    scope.cancel()
+            finally:
+                watch.stop()
         if live.stream is scope:
             live.stream = None
         with anyio.CancelScope(shield=True):

@@ -5,17 +5,21 @@ The `Mcp-Session-Id` *is* the session: what the client declared and who it is, s
 """
 
 import secrets
+import sys
 import time
 import weakref
 from collections import OrderedDict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
 from portkey_mcp.errors import NotFound
 from portkey_mcp.model import Introduction, Visit
 from portkey_mcp.sealing import KeyRing, Unsealable
+from portkey_mcp.upstream.alike import Alike
+from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json, MalformedJson, dumps, loads
 
 SEAL: Final = "mcp-session"
@@ -58,17 +62,39 @@ class _Opened:
     path: str
 
 
+class Told:
+    """Links that were told something, nearly always one. What `weakref.WeakSet` does, at a tenth of its size."""
+
+    __slots__ = ("_links",)
+
+    def __init__(self) -> None:
+        self._links: tuple[weakref.ref[Link], ...] = ()
+
+    def __contains__(self, link: Link) -> bool:
+        return any(one() is link for one in self._links)
+
+    def __len__(self) -> int:
+        return sum(one() is not None for one in self._links)
+
+    def add(self, link: Link) -> None:
+        """Note a link, for as long as it lives."""
+        self._links = (*(one for one in self._links if one() is not None), weakref.ref(link))
+
+    def clear(self) -> None:
+        """Nobody knows it any more."""
+        self._links = ()
+
+
 @dataclass(slots=True)
 class Live:
     """What a session set after its handshake. `stream` is cancelled when a newer GET stream takes its place."""
 
     log_level: str | None = None
-    subscriptions: set[tuple[str, str]] = field(default_factory=set)
+    subscriptions: AbstractSet[tuple[str, str]] = frozenset()
     """Server name and URI of each resource the client subscribed to."""
-    told: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    told: Told = field(default_factory=Told)
     """Links that know level and subscriptions; a link opened later is told before its first call."""
-    changed: anyio.Event = field(default_factory=anyio.Event)
-    """Set, and replaced, when `subscriptions` changes."""
+    _changed: anyio.Event | None = None
     stream: anyio.CancelScope | None = None
     visit: Visit | None = None
     """What admission granted when the client was last told how things are on its stream."""
@@ -77,11 +103,20 @@ class Live:
     envelope: tuple[str | None, Json] | None = None
     """Its log level, and what a modern server is told of the client with every request, once that was made."""
 
+    @property
+    def changed(self) -> anyio.Event:
+        """Set, and replaced, when `subscriptions` changes. Made for whoever waits for it: most sessions have nobody."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        return self._changed
+
     def subscribe(self, server: str, uri: str, wanted: bool) -> None:
         """Add or remove one resource subscription and wake whoever serves the standing stream."""
-        (self.subscriptions.add if wanted else self.subscriptions.discard)((server, uri))
-        self.changed.set()
-        self.changed = anyio.Event()
+        one = {(server, uri)}
+        self.subscriptions = self.subscriptions | one if wanted else self.subscriptions - one
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 class Sessions:
@@ -93,6 +128,7 @@ class Sessions:
         self._live: OrderedDict[str, Live] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._alike = Alike()
 
     def mint(self, visit: Visit, ident: str, version: str, capabilities: Json, client_info: Json) -> Session:
         """Seal a new session for this visit.
@@ -136,7 +172,9 @@ class Sessions:
         except (Unsealable, MalformedJson):
             raise NotFound(SESSION_GONE) from None
         ident, born, principal, path, version, capabilities, info = content
-        opened = _Opened(Session(ident, token, version, capabilities, info), born, principal, path)
+        # Thousands of sessions are of a few clients and principals, so what they say alike is kept once.
+        session = Session(ident, token, sys.intern(version), self._alike.one(capabilities), self._alike.one(info))
+        opened = _Opened(session, born, sys.intern(principal), sys.intern(path))
         self._opened[token] = opened
         if len(self._opened) > KEPT_OPEN:
             self._opened.popitem(last=False)

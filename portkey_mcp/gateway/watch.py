@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
-import anyio
 from anyio.abc import TaskGroup
 from starlette.types import Receive
 
@@ -26,12 +25,17 @@ TOGETHER: Final = 16
 
 
 class Pulse:
-    """Keeps silent lines alive: one timer for all replies of a process that are under way. `tasks` runs the writing."""
+    """Keeps silent lines alive: one timer for all replies of a process that are under way. `tasks` runs the writing.
+
+    Owns the tasks of the watches, which are asyncio's own: one of anyio's, with its scope, costs several times as much,
+    and a thousand slow calls have a thousand. They end with their calls.
+    """
 
     def __init__(self, tasks: TaskGroup, every: float | None = None) -> None:
         self.tasks = tasks
         self._every = KEEP_ALIVE if every is None else every
         self._replies: set[Reply] = set()
+        self._watching: set[asyncio.Task[None]] = set()
         self._beating = False
 
     def add(self, reply: Reply) -> None:
@@ -43,6 +47,13 @@ class Pulse:
     def discard(self, reply: Reply) -> None:
         """The reply is given, or given up."""
         self._replies.discard(reply)
+
+    def watch(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a watch, until it ends or whoever began it cancels it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+        return task
 
     def _set(self) -> None:
         self._beating = True
@@ -72,31 +83,28 @@ async def _keep_alive(replies: Sequence[Reply]) -> None:
 class Watch:
     """Notices a client leaving, and has its line kept alive meanwhile; `stop` it when the answer is there."""
 
-    __slots__ = ("_leaves", "_pulse", "_receive", "_reply", "_scope", "_timer")
+    __slots__ = ("_leaves", "_pulse", "_receive", "_reply", "_task", "_timer")
 
     def __init__(self, pulse: Pulse, receive: Receive, reply: Reply, leaves: Callable[[], None]) -> None:
         self._pulse, self._receive, self._reply, self._leaves = pulse, receive, reply, leaves
-        self._scope: anyio.CancelScope | None = None
+        self._task: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
 
     def stop(self) -> None:
         """Look no more."""
         self._timer.cancel()
-        if self._scope is not None:
-            self._scope.cancel()
+        if self._task is not None:
+            self._task.cancel()
             self._pulse.discard(self._reply)
 
     def _begin(self) -> None:
-        self._scope = anyio.CancelScope()
-        self._pulse.tasks.start_soon(self._watch, self._scope)
+        self._task = self._pulse.watch(self._watch())
         self._pulse.add(self._reply)
 
-    async def _watch(self, scope: anyio.CancelScope) -> None:
-        with scope:
-            try:
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
-                self._leaves()
-            except Exception:
-                # The task is its own owner: whatever happens here may not take other calls with it.
-                log.exception("a client can no longer be watched")
+    async def _watch(self) -> None:
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            self._leaves()
+        except Exception:
+            log.exception("a client can no longer be watched")

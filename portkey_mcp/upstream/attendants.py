@@ -42,6 +42,8 @@ class Attendant:
 class Attendants:
     """A set of attendants, each with a queue of its own, so that a slow one delays neither the link nor the others."""
 
+    __slots__ = ("_all", "_spawn", "keeper")
+
     def __init__(self, spawn: Spawn) -> None:
         self._spawn = spawn
         self._all: list[Attendant] = []

@@ -1,11 +1,11 @@
 """The links of one server definition: who shares which, when they are opened, and how a dead one comes back."""
 
 import asyncio
-import functools
 import json
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,11 +45,23 @@ STEADY = 10.0
 class Slot:
     """The place of one link: who is introduced on it, who attends it, and the link while there is one."""
 
+    owner: "Holdings"
+    key: Hashable
     visitor: Introduction
     attendants: Attendants
     used_at: float
     opened_at: float = 0.0
     opening: Shared[OpenLink] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.opening = Shared(self.owner.spawn, self._open)
+
+    async def _open(self) -> OpenLink:
+        return await self.owner.open(self)
+
+    def ended(self) -> None:
+        """Its link is over."""
+        self.owner.ended(self)
 
     @property
     def link(self) -> OpenLink | None:
@@ -79,7 +91,7 @@ class Holdings:
         max_links: int = MAX_LINKS,
     ) -> None:
         self.server = server
-        self._resolve, self._spawn, self._room = resolve, spawn, room
+        self.spawn, self._resolve, self._room = spawn, resolve, room
         self._open_timeout, self._max_links = open_timeout, max_links
         self._gate = Gate(server.name, on_open=self._recover)
         self._workshop = Workshop(connections, spawn, self._gate, Recall())
@@ -89,6 +101,8 @@ class Holdings:
         self._asked_at = 0.0
         self._over = False
         self.slots: dict[Hashable, Slot] = {}
+        self._held: Counter[str] = Counter()
+        """How many places each principal has."""
 
     @property
     def era(self) -> Era | None:
@@ -148,14 +162,21 @@ class Holdings:
         Raises:
             UpstreamDown: all of them are in use.
         """
-        mine = [key for key, slot in self.slots.items() if slot.visitor.principal == principal]
         limit = min(self._max_links, MAX_OWN_PROCESSES) if self.server.transport == "stdio" else self._max_links
-        if len(mine) < limit:
+        if self._held[principal] < limit:
             return
-        idle = [key for key in mine if self.slots[key].is_idle]
+        idle = [key for key, slot in self.slots.items() if slot.visitor.principal == principal and slot.is_idle]
         if not idle:
             raise UpstreamDown(self.server.name, f"you hold {limit} sessions with it already, all in use")
-        self._spawn(self._closed(self.slots.pop(min(idle, key=lambda key: self.slots[key].used_at))))
+        self.spawn(self._closed(self._vacated(min(idle, key=lambda key: self.slots[key].used_at))))
+
+    def _vacated(self, key: Hashable) -> Slot:
+        """A place that is no more."""
+        slot = self.slots.pop(key)
+        self._held[slot.visitor.principal] -= 1
+        if not self._held[slot.visitor.principal]:
+            del self._held[slot.visitor.principal]
+        return slot
 
     async def _closed(self, slot: Slot) -> None:
         if slot.link is not None:
@@ -164,8 +185,8 @@ class Holdings:
     def _slot(self, key: Hashable, visitor: Introduction, attendants: Attendants | None = None) -> Slot:
         slot = self.slots.get(key)
         if slot is None:
-            slot = self.slots[key] = Slot(visitor, attendants or Attendants(self._spawn), time.monotonic())
-            slot.opening = Shared(self._spawn, functools.partial(self._open, slot))
+            slot = self.slots[key] = Slot(self, key, visitor, attendants or Attendants(self.spawn), time.monotonic())
+            self._held[visitor.principal] += 1
         return slot
 
     def take_over(self, older: "Holdings") -> None:
@@ -173,7 +194,7 @@ class Holdings:
         for key, slot in older.slots.items():
             if slot.attendants:
                 self._slot(key, slot.visitor, slot.attendants)
-                slot.attendants = Attendants(self._spawn)
+                slot.attendants = Attendants(self.spawn)
                 self._recover()
 
     async def _probe(self) -> Verdict:
@@ -182,14 +203,14 @@ class Holdings:
         self._era = verdict.era
         return verdict
 
-    async def _open(self, slot: Slot) -> OpenLink:
-        on_end = functools.partial(self._ended, slot)
+    async def open(self, slot: Slot) -> OpenLink:
+        """Open the link of a place, which is who asks for it. Raises UpstreamDown or UpstreamError."""
         if self.server.transport == "http":
             verdict = await self._verdict.get()
             async with self._opening():
                 resolved = await self._resolve(self.server)
                 link = await open_http(
-                    self.server, resolved, slot.visitor, verdict, slot.attendants, self._workshop, on_end
+                    self.server, resolved, slot.visitor, verdict, slot.attendants, self._workshop, slot.ended
                 )
         else:
             if self.server.transport == "stdio":
@@ -199,7 +220,7 @@ class Holdings:
                     await self._room(self)
                 resolved = await self._resolve(self.server)
                 link = await open_pipe(
-                    self.server, resolved, slot.visitor, self._era, slot.attendants, self._workshop, on_end
+                    self.server, resolved, slot.visitor, self._era, slot.attendants, self._workshop, slot.ended
                 )
             self._era = link.era
             slot.attendants.tell_lists_changed(link.hello)
@@ -238,9 +259,9 @@ class Holdings:
         if reason:
             self._gate.failed(reason)
 
-    def _ended(self, slot: Slot) -> None:
+    def ended(self, slot: Slot) -> None:
         """A link is over. If that was not ours to decide, see that those who attend it get another."""
-        if self._over or slot not in self.slots.values():
+        if self._over or self.slots.get(slot.key) is not slot:
             return
         self._verdict.forget()
         if self.server.transport == "stdio" and time.monotonic() - slot.opened_at < STEADY:
@@ -250,7 +271,7 @@ class Holdings:
 
     def _recover(self) -> None:
         if not self._over and (self._recovery is None or self._recovery.done()):
-            self._recovery = self._spawn(self._bring_back())
+            self._recovery = self.spawn(self._bring_back())
 
     async def _bring_back(self) -> None:
         """Try again, ever more rarely, as long as somebody attends or has asked lately."""
@@ -282,7 +303,7 @@ class Holdings:
 
     async def drop(self, key: Hashable) -> None:
         """Close one link and forget its place."""
-        await self._closed(self.slots.pop(key))
+        await self._closed(self._vacated(key))
 
     async def tidy(self, now: float, idle_after: float) -> None:
         """Close what nobody has used for so long."""

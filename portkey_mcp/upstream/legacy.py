@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
+from portkey_mcp.upstream.alike import Alike
 from portkey_mcp.upstream.answering import Answering, ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import backoff
@@ -47,6 +48,11 @@ GOODBYE = 2.0
 class LegacyHttpLink:
     """See `Link`. `greeting` is the `initialize` params, which introduce the visitor; `start` must come first."""
 
+    # One for each session of a client: thousands, nearly all of them idle, so whatever can wait is made when needed.
+    __slots__ = (
+        *("__weakref__", "_alike", "_attendants", "_calls", "_exchange", "_flights", "_greeting", "_ids", "_recall"),
+        *("_renewing", "_spawn", "_standing", "_told", "hello", "server", "session", "version"),
+    )
     era: Era = "legacy"
 
     def __init__(
@@ -58,13 +64,15 @@ class LegacyHttpLink:
         spawn: Spawn,
         recall: Recall,
         on_end: OnEnd = no_matter,
+        alike: Alike | None = None,
     ) -> None:
         self.server = server
-        self._exchange, self._greeting, self._spawn = exchange, greeting, spawn
+        self._alike = alike or Alike()
+        self._exchange, self._greeting, self._spawn = exchange, self._alike.one(greeting), spawn
         self._attendants, self._recall = attendants, recall
         self._ids = itertools.count(1)
         self._flights = Flights(server.name, on_end)
-        self._renewing = asyncio.Lock()
+        self._renewing: asyncio.Lock | None = None
         self._calls: dict[int, Numbered] = {}
         self._told: dict[str, tuple[str, Json | None]] = {}
         self.session = NO_SESSION
@@ -104,6 +112,7 @@ class LegacyHttpLink:
             hello = await self._pump(stream, call, ignore, no_requests, NO_SESSION)
         finally:
             stream.leave(self._spawn)
+        hello = self._alike.one(hello)
         version = hello.get("protocolVersion")
         try:
             session = Session(stream.header(SESSION_HEADER), version if isinstance(version, str) else "", hello)
@@ -118,6 +127,8 @@ class LegacyHttpLink:
         Raises:
             UpstreamError, UpstreamDown: it could not be opened; the link is dead.
         """
+        if self._renewing is None:
+            self._renewing = asyncio.Lock()
         async with self._renewing:
             if self.session is not lost:
                 return
@@ -195,6 +206,8 @@ class LegacyHttpLink:
             raise
         finally:
             del self._calls[call.id]
+            if not self._calls:
+                self._calls.clear()  # gives back the room that it grew to
             if stream is not None:
                 stream.leave(self._spawn)
 

@@ -1,12 +1,13 @@
 """Opening one link: which transport, which era, and how the visitor is introduced."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from portkey_mcp.model import Era, Introduction, McpServer
+from portkey_mcp.upstream.alike import Alike
 from portkey_mcp.upstream.answering import ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import Gate
@@ -46,14 +47,28 @@ class OpenLink(Link, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Workshop:
-    """What links are made with: the process's connections, its task owner, and the server's breaker and last lists."""
+    """What links are made with: the process's connections, its task owner, and the server's breaker and last lists.
+
+    What the links of a server have in common is made once: `alike` are its greetings, `exchange` its address.
+    """
 
     connections: Connections
     spawn: Spawn
     gate: Gate
     recall: Recall
+    alike: Alike = field(default_factory=Alike)
+    _exchange: Exchange | None = None
+    _resolved: tuple[str, dict[str, str]] | None = None
+
+    def exchange(self, resolved: McpServer) -> Exchange:
+        """Where the server is, with the secrets it has now. Raises as `Exchange` does."""
+        place = resolved.url, dict(resolved.headers)
+        if self._exchange is None or self._resolved != place:
+            self._exchange = Exchange(self.connections, resolved.url, resolved.headers, self.gate)
+            self._resolved = place
+        return self._exchange
 
 
 def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None = None) -> Json:
@@ -76,7 +91,7 @@ def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None
 
 async def probe_http(server: McpServer, resolved: McpServer, workshop: Workshop) -> Verdict:
     """The era of an HTTP server. Raises as `probe` does."""
-    exchange = Exchange(workshop.connections, resolved.url, resolved.headers, workshop.gate)
+    exchange = workshop.exchange(resolved)
 
     async def discover(version: str) -> Json:
         link = ModernHttpLink(server, exchange, version, {}, workshop.spawn, workshop.recall)
@@ -95,13 +110,20 @@ async def open_http(
     on_end: OnEnd,
 ) -> OpenLink:
     """A link over streamable HTTP. `server` is what the link shows, `resolved` holds the real values."""
-    exchange = Exchange(workshop.connections, resolved.url, resolved.headers, workshop.gate)
+    exchange = workshop.exchange(resolved)
     if verdict.era == "modern":
         return ModernHttpLink(
             server, exchange, verdict.version, verdict.hello or {}, workshop.spawn, workshop.recall, on_end
         )
     link = LegacyHttpLink(
-        server, exchange, greeting(server, visitor), attendants, workshop.spawn, workshop.recall, on_end
+        server,
+        exchange,
+        greeting(server, visitor),
+        attendants,
+        workshop.spawn,
+        workshop.recall,
+        on_end,
+        workshop.alike,
     )
     await link.start()
     return link

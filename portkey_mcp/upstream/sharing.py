@@ -13,10 +13,12 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """A result that is made on first demand and kept until `forget`.
+    """A result, anything but None, that is made on first demand and kept until `forget`.
 
     A failure is told to all who waited, and not kept.
     """
+
+    __slots__ = ("_future", "_make", "_spawn", "value")
 
     def __init__(self, spawn: Spawn, make: Callable[[], Awaitable[T]]) -> None:
         self._spawn, self._make = spawn, make
@@ -35,6 +37,8 @@ class Shared(Generic[T]):
 
     async def get(self) -> T:
         """The result; waits while it is being made. Raises what making it raised."""
+        if self.value is not None:
+            return self.value
         if self._future is None:
             self._future = asyncio.get_running_loop().create_future()
             task = self._spawn(self._run(self._future))
@@ -61,7 +65,7 @@ class Shared(Generic[T]):
             future.exception()  # marks it as seen: perhaps nobody waits any more
         else:
             if self._future is future:
-                self.value = result
+                self.value, self._future = result, None
             future.set_result(result)
 
 

@@ -42,12 +42,21 @@ class Holder(Protocol):
 class Standing:
     """Keeps the stream while asked to. What comes on it goes to the attendants."""
 
+    __slots__ = ("_attendants", "_event", "_exchange", "_exists", "_gap", "_holder", "_spawn", "_task")
+
     def __init__(self, holder: Holder, exchange: Exchange, attendants: Attendants, spawn: Spawn) -> None:
         self._holder, self._exchange, self._attendants, self._spawn = holder, exchange, attendants, spawn
         self._task: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()
+        self._event: asyncio.Event | None = None
         self._exists = True
         self._gap = False
+
+    @property
+    def _settled(self) -> asyncio.Event:
+        """Made when it is asked for: on most sessions nobody ever attends."""
+        if self._event is None:
+            self._event = asyncio.Event()
+        return self._event
 
     async def settled(self) -> None:
         """Open the stream if nobody has yet; return once it is open, known not to exist, or not coming soon."""

@@ -1,11 +1,17 @@
 """How a visitor is introduced, and which link is opened."""
 
+from dataclasses import replace
+
 import pytest
 from aiohttp import web
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
 from portkey_mcp.model import Introduction
-from portkey_mcp.upstream.opening import greeting
+from portkey_mcp.upstream.breaker import Gate
+from portkey_mcp.upstream.connections import Connections
+from portkey_mcp.upstream.opening import Workshop, greeting
+from portkey_mcp.upstream.reading import Recall
+from portkey_mcp.upstream.tasks import Tasks
 from tests.upstream.children import stdio
 from tests.upstream.heard import ADA, Heard, http, pool
 from tests.upstream.scripted import Seen, legacy, modern, reply, serving
@@ -85,3 +91,24 @@ async def test_a_known_era_is_not_asked_for_again_by_the_next_process() -> None:
         link = await links.link(server, Introduction("p", "bob"))
         assert links.era(server) == "legacy"
         await Heard().ask(link, "test/echo")
+
+
+async def test_sessions_of_one_server_share_what_is_the_same_and_keep_their_own() -> None:
+    async with serving(legacy(echo)) as upstream, pool() as links:
+        server = http(upstream.url)
+        one, other = [await links.link(server, Introduction(party, "ada")) for party in ("first", "second")]
+
+    assert one is not other
+    assert one.hello is other.hello
+    assert upstream.methods().count("initialize") == 2
+
+
+async def test_where_a_server_is_changes_with_its_secrets() -> None:
+    async with Connections() as connections, Tasks() as tasks:
+        workshop = Workshop(connections, tasks.spawn, Gate("up"), Recall())
+        before = http("http://127.0.0.1:1/", headers={"X-Key": "old"})
+        after = replace(before, headers={"X-Key": "new"})
+
+        there = workshop.exchange(before)
+        assert workshop.exchange(replace(before)) is there
+        assert workshop.exchange(after) is not there
