@@ -42,7 +42,8 @@ RESUMES = 5
 RESUME_PAUSE = 1.0
 """Seconds before resuming where the upstream did not say (`retry:`), as the SDKs do."""
 GOODBYE = 2.0
-"""Seconds the DELETE at the end may take; the server forgets idle sessions anyway."""
+"""Seconds that what needs no answer may take: the DELETE at the end, since idle sessions are forgotten anyway, and the
+word that a call is cancelled."""
 
 
 class LegacyHttpLink:
@@ -253,7 +254,10 @@ class LegacyHttpLink:
 
     async def _cancel(self, session: Session, call: Numbered) -> None:
         try:
-            await self._exchange.deliver(session.lines, cancelled(call.id))
+            async with asyncio.timeout(GOODBYE):  # who does not answer a call may not answer this either
+                await self._exchange.deliver(session.lines, cancelled(call.id))
+        except TimeoutError:
+            log.info("%s does not take note of a cancellation", self.server.key)
         except (UpstreamError, UpstreamDown) as error:
             log.info("%s could not be told of a cancellation: %s", self.server.key, brief(error))
 

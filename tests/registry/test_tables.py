@@ -7,7 +7,9 @@ from portkey_mcp.registry.tables import BundleRow, ServerRow
 
 
 def test_a_servers_columns_are_its_fields_and_its_origin() -> None:
-    assert set(ServerRow.__table__.columns.keys()) == {field.name for field in fields(McpServer)} | {"origin"}
+    assert set(ServerRow.__table__.columns.keys()) == {field.name for field in fields(McpServer) if field.init} | {
+        "origin"
+    }
 
 
 def test_a_bundles_columns_are_its_fields_and_its_origin() -> None:
