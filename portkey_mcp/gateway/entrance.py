@@ -99,11 +99,6 @@ class Entrance:
         duplicates = duplicates_of(scope, headers)
         await self._exchange.serve(Arrival(scope["method"], visit, admit, headers, duplicates, receive, send))
 
-    @property
-    def remembered(self) -> int:
-        """How many hosts and paths are kept."""
-        return self._known_hosts.cache_info().currsize + self._places.cache_info().currsize
-
     def _forget(self) -> None:
         """The directory is another one: nothing that was read with the last one counts any more."""
         self._served = self._directory()

@@ -99,10 +99,14 @@ class Lasting:
         good = seconds_of(result.get("ttlMs"))
         if page is None or link.era != "modern" or not good or result.get("resultType") != "complete":
             return
-        whole = Raw({member: value for member, value in result.items() if member != "ttlMs"})
+        whole = result.once("without ttl", _without_ttl) if isinstance(result, Raw) else Raw(_without_ttl(result))
         shared, own = _keys(call, link.server, page)
         key = shared if result.get("cacheScope") == "public" else own
         self._pages.put(key, _Page(link.server, whole, self._clock() + good, asked), len(whole.text) + len(page))
+
+
+def _without_ttl(result: Json) -> Json:
+    return {member: value for member, value in result.items() if member != "ttlMs"}
 
 
 def _page_of(call: Call) -> str | None:

@@ -33,10 +33,14 @@ Common servers and proxies allow 8 KiB for all headers together; base64 and the 
 LARGEST_TOKEN: Final = 6 * 1024
 
 REMEMBERED: Final = 100_000
-"""Ended sessions and live states kept per process, about 100 bytes each; the oldest are forgotten first."""
+"""Ended sessions kept per process, about 100 bytes each; the oldest are forgotten first."""
 
-KEPT_OPEN: Final = 10_000
-"""Tokens kept opened per process, one to two kilobytes each; opening one again takes about ten microseconds."""
+KEPT_LIVE: Final = 20_000
+"""Live states kept per process, about a kilobyte each, and what a client says of itself at most; the longest unused are
+forgotten first."""
+
+KEPT_OPEN: Final = 20_000
+"""Tokens kept opened per process, about a kilobyte each; opening one again takes about ten microseconds."""
 
 SESSION_GONE: Final = "Session not found: it has ended or is not yours. Send `initialize` to start another."
 
@@ -158,14 +162,18 @@ class Sessions:
         Raises:
             NotFound: it does not open, is too old, was ended, or belongs to another principal or endpoint.
         """
-        opened = self._opened.get(token) or self._open(token)
+        opened = self._opened.get(token)
+        if opened is None:
+            opened = self._open(token)
+        else:
+            self._opened.move_to_end(token)
         session = opened.session
         mine = opened.principal == visit.principal.id and opened.path == visit.endpoint.path
         if not mine or session.id in self._ended or opened.born + self._lifetime < time.time():
             raise NotFound(SESSION_GONE)
         return session
 
-    def _open(self, token: str) -> "_Opened":
+    def _open(self, token: str) -> _Opened:
         """Read a token; those in use are kept open, since each of their calls brings them again."""
         try:
             content = loads(self._keyring.open(token, SEAL))
@@ -194,7 +202,7 @@ class Sessions:
         live = self._live.get(session.id)
         if live is None:
             live = self._live[session.id] = Live()
-            if len(self._live) > REMEMBERED:
+            if len(self._live) > KEPT_LIVE:
                 self._live.popitem(last=False)
         self._live.move_to_end(session.id)
         return live

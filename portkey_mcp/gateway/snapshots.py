@@ -45,7 +45,6 @@ class Answer(NamedTuple):
 
 
 Fetch = Callable[[], Awaitable[Answer]]
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ a timer instead of a task."""
 BEATS: Final = 10
 """How often the pulse looks for silent lines within `KEEP_ALIVE`: so much later may a comment come."""
 
-
 TOGETHER: Final = 16
 """Lines that one task keeps alive: it costs more than what it writes, and a client that does not read stops it."""
 

@@ -30,11 +30,6 @@ class Address:
     authorization: str
     url: str
 
-    @property
-    def is_secure(self) -> bool:
-        """Whether it is reached over TLS."""
-        return self.origin[0] == "https"
-
     def beside(self, reference: str) -> "Address | None":
         """What a URL reference found there leads to, with the credentials of this one; None for another origin.
 

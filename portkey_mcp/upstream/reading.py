@@ -24,6 +24,9 @@ _COMPACT: Final = b'{"jsonrpc":"2.0","id":'
 _RESULT: Final = b',"result":'
 _LONGEST_NUMBER: Final = 18
 
+LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
+"""Methods whose results are long, come again and again, and seldom change."""
+
 LONGEST_TAIL: Final = 300
 """Bytes at the end in which the members after a result are looked for: an id longer than that is written anew."""
 
@@ -79,16 +82,19 @@ class Recall:
     MOST: Final = 32
     """Pages remembered per server; the longest unused go first."""
 
+    LARGEST: Final = 1024 * 1024
+    """Bytes of a page that is remembered: ten times a long list. A server may send more, and then is read each time."""
+
     def __init__(self) -> None:
         self._pages: OrderedDict[tuple[str, Any], Raw] = OrderedDict()
 
     def last(self, method: str, params: Json | None) -> Raw | None:
         """The result this request had the last time, whoever asked; None for what is no list."""
-        return self._pages.get(_page(method, params)) if method.endswith("/list") else None
+        return self._pages.get(_page(method, params)) if method in LISTS else None
 
     def keep(self, method: str, params: Json | None, result: Json) -> None:
         """Remember a result, if it is a list's and has a text."""
-        if method.endswith("/list") and isinstance(result, Raw):
+        if method in LISTS and isinstance(result, Raw) and len(result.text) <= self.LARGEST:
             page = _page(method, params)
             self._pages[page] = result
             self._pages.move_to_end(page)

@@ -127,7 +127,7 @@ def test_a_token_fits_into_a_header_whatever_a_client_declares(
 
 
 def test_what_a_session_set_is_remembered_until_too_many_others_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions_module, "REMEMBERED", 2)
+    monkeypatch.setattr(sessions_module, "KEPT_LIVE", 2)
     sessions = Sessions(KEYS, 30)
     one, two, three = (sessions.mint(VISIT, ident, "v", {}, {}) for ident in "abc")
     kept, lost = sessions.live(one), sessions.live(two)
@@ -170,3 +170,16 @@ def test_links_that_were_told_are_forgotten_with_the_links() -> None:
 def test_session_ids_are_unguessable() -> None:
     assert len({new_session_id() for _ in range(100)}) == 100
     assert len(new_session_id()) >= 16
+
+
+def test_a_token_in_use_stays_open_when_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_module, "KEPT_OPEN", 2)
+    sessions = Sessions(KEYS, 30)
+    one, two, three = (sessions.mint(VISIT, ident, "v", {}, {}).token for ident in "abc")
+    kept, lost = sessions.open(one, VISIT), sessions.open(two, VISIT)
+    sessions.open(one, VISIT)
+    sessions.open(three, VISIT)
+
+    assert sessions.open(one, VISIT) is kept
+    assert sessions.open(two, VISIT) is not lost
+    assert sessions.open(two, VISIT) == lost

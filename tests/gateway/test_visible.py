@@ -10,6 +10,7 @@ from portkey_mcp.gateway.visible import LISTINGS, View, used_thing
 from portkey_mcp.model import Endpoint, Visit, Workspace
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.policy.match import compile_pattern
+from portkey_mcp.upstream.reading import LISTS
 from portkey_mcp.wire import Json
 from tests.gateway.house import ADA, EVE, hiding
 
@@ -96,6 +97,10 @@ def test_a_list_that_may_differ_between_visitors_is_private() -> None:
 
 def test_a_legacy_list_gets_no_cache_scope() -> None:
     assert HIDING.listed("tools/list", {"tools": []}) == {"tools": []}
+
+
+def test_what_is_filtered_as_a_list_is_recalled_as_one() -> None:
+    assert LISTINGS.keys() == LISTS
 
 
 @pytest.mark.parametrize("method", list(LISTINGS))

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -293,9 +294,9 @@ def test_an_unsampled_caller_is_not_recorded_and_its_trace_goes_on_unsampled(rec
 def test_spans_side_by_side_do_not_become_each_others_parents(recorder: Kept) -> None:
     async def call(number: int) -> None:
         with recorder.server(request_id=number):
-            await asyncio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             with recorder.spans.client("tools/call", None, Leg(), number):
-                await asyncio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
     async def calls() -> None:
         await asyncio.gather(*map(call, range(5)))

@@ -23,7 +23,6 @@ def test_it_is_read_as_browsers_read_it(url: str, origin: tuple[str, str, int], 
     address = read(url)
 
     assert (address.origin, address.authority, address.target) == (origin, authority, target)
-    assert address.is_secure is (origin[0] == "https")
     assert address.authorization == ""
 
 

@@ -5,6 +5,7 @@ import pytest
 from aiohttp import web
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.upstream import legacy as legacy_module
 from tests.upstream.heard import ADA, BOB, Heard, http, pool
 from tests.upstream.scripted import HELLO, Seen, Sse, legacy, reply, result, serving
 
@@ -269,3 +270,44 @@ async def test_a_new_session_is_told_what_the_lost_one_knew() -> None:
         ("resources/subscribe", {"uri": "a:kept"}),
         ("tools/call", {"name": "t"}),
     ]
+
+
+async def test_a_list_that_has_not_changed_is_the_same_object_for_whoever_asks() -> None:
+    lists = [{"tools": [{"name": name}]} for name in "aab"]
+
+    async def answer(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return reply(seen, lists.pop(0))
+
+    async with serving(legacy(answer)) as upstream, pool() as links:
+        for who in (ADA, BOB):
+            await links.link(http(upstream.url), who)
+        found = [await Heard().ask(await links.link(http(upstream.url), who), "tools/list") for who in (ADA, BOB, ADA)]
+
+    assert found[1] is found[0]
+    assert found[2] == {"tools": [{"name": "b"}]}
+
+
+async def test_telling_of_a_cancellation_has_an_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(legacy_module, "GOODBYE", 0.01)
+    caplog.set_level("INFO")
+
+    async def hang(request: web.Request, seen: Seen) -> web.StreamResponse:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    answered = legacy(hang)
+
+    async def deaf(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return await (hang if seen.method == "notifications/cancelled" else answered)(request, seen)
+
+    async with serving(deaf) as upstream, pool() as links:
+        link = await links.link(http(upstream.url), ADA)
+        async with anyio.create_task_group() as group:
+            group.start_soon(Heard().ask, link, "tools/call", {})
+            await upstream.until("tools/call")
+            group.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            while "does not take note of a cancellation" not in caplog.text:
+                await anyio.lowlevel.checkpoint()

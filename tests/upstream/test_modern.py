@@ -227,3 +227,18 @@ async def test_a_modern_link_may_be_attended_and_nothing_comes() -> None:
             pass
 
     assert upstream.methods() == ["server/discover"]
+
+
+async def test_a_list_that_has_not_changed_is_the_same_object_for_whoever_asks() -> None:
+    lists = [{"tools": [{"name": name}]} for name in "aab"]
+
+    async def answer(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return reply(seen, lists.pop(0))
+
+    async with serving(modern(answer)) as upstream, pool() as links:
+        for who in (ADA, BOB):
+            await links.link(http(upstream.url), who)
+        found = [await Heard().ask(await links.link(http(upstream.url), who), "tools/list") for who in (ADA, BOB, ADA)]
+
+    assert found[1] is found[0]
+    assert found[2] == {"tools": [{"name": "b"}]}

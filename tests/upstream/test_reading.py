@@ -110,3 +110,11 @@ def test_pages_that_were_not_asked_for_lately_are_forgotten() -> None:
 
     assert recall.last("tools/list", {"cursor": "0"}) is None
     assert recall.last("tools/list", {"cursor": "1"}) is not None
+
+
+def test_a_page_that_is_too_large_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recall, "LARGEST", 3)
+    recall = Recall()
+    recall.keep("tools/list", None, Raw({"tools": []}, b'{"tools":[]}'))
+
+    assert recall.last("tools/list", None) is None

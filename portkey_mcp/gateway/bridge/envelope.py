@@ -31,11 +31,7 @@ ENVELOPE: Final = (
     LOG_LEVEL_META_KEY,
 )
 
-LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
-"""Methods whose results are long, come again and again, and are written anew only when they changed."""
-
 TASKS: Final = "io.modelcontextprotocol/tasks"
-
 
 MODERN_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
 """Members of a modern result that the legacy era does not know."""

@@ -10,9 +10,10 @@ import anyio
 from mcp_types import INTERNAL_ERROR
 
 from portkey_mcp.errors import InvalidRequest, UpstreamError
-from portkey_mcp.gateway.bridge.envelope import LISTS, TASKS, legacy_error, legacy_result, modern_meta
+from portkey_mcp.gateway.bridge.envelope import TASKS, legacy_error, legacy_result, modern_meta
 from portkey_mcp.gateway.bridge.way import Way, as_object, refuse, refuse_question, send, with_meta
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.upstream.reading import LISTS
 from portkey_mcp.wire import Json, Raw
 
 MOST_ROUNDS: Final = 10

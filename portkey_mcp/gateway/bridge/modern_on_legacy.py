@@ -9,10 +9,11 @@ from mcp_types import URL_ELICITATION_REQUIRED
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 
 from portkey_mcp.errors import UpstreamError
-from portkey_mcp.gateway.bridge.envelope import LISTS, legacy_params, modern_error, modern_result
+from portkey_mcp.gateway.bridge.envelope import legacy_params, modern_error, modern_result
 from portkey_mcp.gateway.bridge.parked import Parked, Parking, digest_of
 from portkey_mcp.gateway.bridge.way import Way, as_object, ignore, log_level, refuse, refuse_question, send
 from portkey_mcp.upstream.link import Link
+from portkey_mcp.upstream.reading import LISTS
 from portkey_mcp.wire import Json, Raw, dumps
 
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
