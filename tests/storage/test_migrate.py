@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import portkey_mcp.identity.tables
 import portkey_mcp.registry.tables
 from portkey_mcp.errors import Mistake
 from portkey_mcp.storage.database import FILE
-from portkey_mcp.storage.migrate import MIGRATIONS, migrate
+from portkey_mcp.storage.migrate import KNOWN, MIGRATIONS, SCHEMA, migrate
 from portkey_mcp.storage.tables import Base
+from portkey_mcp.storage.upgrade import schema
 
 OWNERS = (portkey_mcp.identity.tables, portkey_mcp.registry.tables)
 """Imported so that the metadata knows every table."""
@@ -30,6 +33,46 @@ def test_migrations_make_exactly_the_tables_that_the_rooms_declare(tmp_path: Pat
             assert compare_metadata(context, Base.metadata) == []
     finally:
         engine.dispose()
+
+
+def test_a_new_database_is_what_the_migrations_make(tmp_path: Path) -> None:
+    assert SCHEMA.read_text() == schema(), "run `python -m portkey_mcp.storage.upgrade --schema`"
+    migrate(tmp_path / FILE)
+    connection = sqlite3.connect(tmp_path / FILE)
+    try:
+        assert "".join(f"{line}\n" for line in connection.iterdump()) == schema()
+    finally:
+        connection.close()
+
+
+def test_an_older_database_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    connection.commit()
+    connection.close()
+    migrate(path)
+
+    connection = sqlite3.connect(path)
+    try:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(KNOWN[-1],)]
+        assert connection.execute("SELECT number FROM revision").fetchall() == [(0,)]
+    finally:
+        connection.close()
+
+
+def test_the_revisions_are_those_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+
+    assert sorted(known.revision for known in script.walk_revisions()) == KNOWN
+    assert KNOWN[-1] == script.get_current_head()
+
+
+def test_whoever_serves_does_not_load_alembic() -> None:
+    script = "import sys, portkey_mcp.cli; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Read by Alembic for each run; the connection comes from `storage/migrate.py`, which holds the lock."""
+"""Read by Alembic for each run; the connection comes from `storage/upgrade.py`, whose caller holds the lock."""
 
 from alembic import context
 
