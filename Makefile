@@ -8,7 +8,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# The pins are the whole closure; a pip that resolves may want a release newer than the pin for `package[extra]`.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 ARGS ?=
 OF ?= echo
 
@@ -40,7 +41,7 @@ profile: .venv/.dev
 		{ echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
 	@echo "Installing what the gateway needs into .venv ..."
 	@$(PIP) --require-hashes -r constraints.txt
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(PIP) --no-build-isolation -e .
 	@touch $@
 
 .venv/.dev: .venv/.runtime constraints-dev.txt
