@@ -7,15 +7,17 @@ PortkeyError
 │   ├── Unauthenticated  no credential, or one that does not verify
 │   ├── Forbidden        known, but not allowed here
 │   ├── NotFound         no such endpoint, session, tool, prompt or resource
-│   └── InvalidRequest   the message is wrong; carries the JSON-RPC code
+│   ├── InvalidRequest   the message is wrong; carries the JSON-RPC code
+│   └── Refused          policy does not let this call pass; says what, why, and what would help
+├── StoreDown            counts or approvals cannot be read or written just now
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
 └── UpstreamDown         the upstream gave no answer
     └── UpstreamTimeout  it was given its time
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 class PortkeyError(Exception):
@@ -68,6 +70,33 @@ class InvalidRequest(Refusal):
 
     def __str__(self) -> str:
         return self.message
+
+
+Reason = Literal["limit", "arguments", "condition", "size", "content", "approval", "store"]
+"""Why policy refuses: used up, arguments that do not fit, a `when` that is not true, too large, something that may not
+pass, a person is to be asked first, or nobody can say because the store is down."""
+
+
+@dataclass
+class Refused(Refusal):
+    """Policy does not let a call pass that its caller may see. Nothing about it reached the upstream, unless `sent`.
+
+    `text` is for the model or person who called: what was refused, why, and what would help. `data` are the same facts
+    for a program, JSON; `retry_after` is in seconds, None where waiting does not help.
+    """
+
+    reason: Reason
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+    retry_after: float | None = None
+    sent: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class StoreDown(PortkeyError):
+    """The store cannot be read or written just now; `str()` says why, for the log."""
 
 
 @dataclass

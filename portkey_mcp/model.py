@@ -85,6 +85,10 @@ class Principal:
     workspaces: Mapping[str, Role] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     everywhere: Role | None = None
+    client: str = ""
+    """Id of the OAuth client that acts for it, as it registered; empty for any other credential."""
+    credential: str = ""
+    """Id of the key or grant by which it came; empty where it has only one, and `id` says all."""
 
     def role_in(self, workspace: str) -> Role | None:
         """The role in a workspace, or None: then nothing there exists for this principal."""
@@ -118,10 +122,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One principal at one endpoint: what admission grants and every decision is asked with."""
+    """One principal at one endpoint: what admission grants and every decision is asked with.
+
+    `address` is where the request came from, an IP address; empty when that is not known.
+    """
 
     principal: Principal
     endpoint: Endpoint
+    address: str = ""
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -139,3 +147,40 @@ class Introduction:
     client_info: Json = field(hash=False, compare=False, default_factory=dict)
     version: str = ""
     besides: Json = field(hash=False, compare=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One step of one counter: `cost` more in the window that `starts` and `ends` then, unless that exceeds `limit`.
+
+    Moments are seconds since the epoch. A window that starts and ends at 0 is none: then calls under way are counted,
+    each until it is given back.
+    """
+
+    key: str
+    starts: int
+    ends: int
+    cost: int
+    limit: int
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether this counts calls under way."""
+        return self.ends == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """All steps of one call, done as one. `used` is each counter's value with them; `leases` are to be given back."""
+
+    takes: tuple[Take, ...]
+    used: tuple[int, ...]
+    leases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """Nothing was counted, since these steps would have exceeded their limit; `used` is what each stands at."""
+
+    takes: tuple[Take, ...]
+    used: tuple[int, ...]

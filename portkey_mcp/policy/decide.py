@@ -1,23 +1,27 @@
-"""The one decision, asked for lists and for calls alike: may this visitor see, and so use, this thing?
+"""The one decision, asked for lists and for calls alike: may this visitor see and use this thing, and on what terms?
 
-Pure: values in, a value out. Membership comes first: without a role in the workspace nothing there exists. Then the
-last rule that fits decides; where none does, the thing is allowed.
+Pure: values in, a value out. Membership comes first: without a role in the workspace nothing there exists. Then every
+rule that fits applies, a later one overriding an earlier one member by member; where none does, the thing is allowed.
 
 A resource is decided by its URI alone. Denying a template hides it from the list, not the resources it describes:
 deny their URIs. Each URI is also decided as a server may come to read it (decoded, without `..`), and the strictest
 answer holds, so no other spelling opens what is denied.
 """
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from portkey_mcp.model import Role, Visit
-from portkey_mcp.policy.document import Policy, Rule, Whom
-from portkey_mcp.policy.match import URI_KINDS, Kind, Pattern, Test, compile_pattern, readings
+from portkey_mcp.policy.document import Policy, Rule, ServerPolicy
+from portkey_mcp.policy.match import URI_KINDS, Kind, Test, compile_pattern, readings
+from portkey_mcp.policy.parts import Whom
+from portkey_mcp.policy.terms import FOLDED, FREE, Terms, fold
 
 _SERVERS_REMEMBERED = 1024
+_VISITORS_REMEMBERED = 4096
 _DECISIONS_REMEMBERED = 16_384
 _LONGEST_REMEMBERED = 256
 """Characters of a name whose decision is kept: names are the caller's to choose."""
@@ -32,18 +36,22 @@ class Thing(NamedTuple):
 
 
 class Who(NamedTuple):
-    """All of a visitor that a decision depends on: the principal's id and groups, the role in the workspace."""
+    """All of a visitor that a decision depends on. `role` is the one in the workspace; `account` an API key's name."""
 
     id: str
     groups: tuple[str, ...]
     role: Role
+    account: str = ""
+    client: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Yes. `rule` is the index of the rule that decided, None when no rule did."""
+    """Yes, on these terms. `rule` is the index of the rule that enabled it, None when no rule did."""
 
     rule: int | None = None
+    terms: Terms = FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,77 +64,121 @@ class Deny:
 
 _UNRULED = Allow()
 _STRANGER = Deny(None, "no role in this workspace")
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A rule with a say, compiled."""
-
-    index: int
-    patterns: tuple[Pattern, ...]
-    whom: Whom | None
-    enabled: bool
-    verdict: Allow | Deny
+_NO_SERVER_POLICY = ServerPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """The same, cut down to one kind of one server: only names are left to compare."""
+    """A rule, cut down to one kind of one server: only names, and for whom it is, are left to compare."""
 
+    index: int
+    rule: Rule
     names: tuple[Test, ...]
-    whom: Whom | None
-    verdict: Allow | Deny
+
+    def fits(self, fitting: int, name: str) -> bool:
+        return bool(fitting >> self.index & 1) and any(fit(name) for fit in self.names)
 
 
 class Rules:
     """A policy, compiled once; safe to share. Stays as it is: a changed policy is another `Rules`."""
 
     def __init__(self, policy: Policy) -> None:
-        self._rules = tuple(
-            _ready(index, rule, rule.enabled) for index, rule in enumerate(policy.rules) if rule.enabled is not None
-        )
+        self.policy = policy
+        self._patterns = tuple(tuple(compile_pattern(text) for text in rule.match) for rule in policy.rules)
         self._near = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._cut_down)
+        self._fitting = lru_cache(maxsize=_VISITORS_REMEMBERED)(self._fit)
         self._decided = lru_cache(maxsize=_DECISIONS_REMEMBERED)(self._decide)
-        self._touching = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._denies_something_of)
+        self._shaping = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._shapes_something_of)
+        self._by_address = any(rule.for_ is not None and rule.for_.networks is not None for rule in policy.rules)
 
     def decide(self, visit: Visit, thing: Thing) -> Allow | Deny:
         """Decide about one thing for one visitor."""
-        role = visit.principal.role_in(visit.endpoint.workspace.slug)
-        if role is None:
+        who = self.who(visit)
+        if who is None:
             return _STRANGER
-        near = self._near(thing.kind, thing.server)
-        if not near:
+        if not self._near(thing.kind, thing.server):
             return _UNRULED
-        who = Who(visit.principal.id, visit.principal.groups, role)
-        return self._decided(thing, who) if len(thing.name) <= _LONGEST_REMEMBERED else self._decide(thing, who)
+        fitting = self._fitting(who)
+        if len(thing.name) > _LONGEST_REMEMBERED:
+            return self._decide(thing, fitting)
+        return self._decided(thing, fitting)
 
-    def _decide(self, thing: Thing, who: "Who") -> Allow | Deny:
-        near = self._near(thing.kind, thing.server)
-        names = readings(thing.name) if thing.kind in URI_KINDS else (thing.name,)
-        verdicts = [_verdict(near, who, name) for name in names]
-        return next((verdict for verdict in verdicts if isinstance(verdict, Deny)), verdicts[0])
+    def who(self, visit: Visit) -> Who | None:
+        """What of this visitor counts, None for one without a role here."""
+        principal = visit.principal
+        role = principal.role_in(visit.endpoint.workspace.slug)
+        if role is None:
+            return None
+        account = principal.name if principal.kind == "service" else ""
+        address = visit.address if self._by_address else ""
+        return Who(principal.id, principal.groups, role, account, principal.client, address)
+
+    def server(self, name: str) -> ServerPolicy:
+        """What holds for a server as a whole."""
+        return self.policy.servers.get(name, _NO_SERVER_POLICY)
 
     def keep(self, visit: Visit, things: Iterable[Thing]) -> list[Thing]:
         """Those that `decide` allows, in their order."""
         return [thing for thing in things if isinstance(self.decide(visit, thing), Allow)]
 
     def touches(self, server: str) -> bool:
-        """Whether some rule could deny something of this server to somebody.
+        """Whether some rule could hide something of this server from somebody, or show it otherwise than it is.
 
         False: its lists are the same for every member, may pass as they are and keep a public `cacheScope`.
         """
-        return self._touching(server)
+        return self._shaping(server)
 
-    def _denies_something_of(self, server: str) -> bool:
-        return any(not rule.enabled and any(p.server(server) for p in rule.patterns) for rule in self._rules)
+    def eyes(self, visit: Visit) -> object:
+        """All of a visitor on which depends what is shown to it; equal for visitors who see the same."""
+        who = self.who(visit)
+        return None if who is None else self._fitting(who)
+
+    def applying(self, visit: Visit, thing: Thing) -> list[int]:
+        """The indexes of the rules that apply, in the order of the document; for explanations."""
+        who = self.who(visit)
+        if who is None:
+            return []
+        fitting, names = self._fitting(who), _names(thing)
+        return [
+            near.index
+            for near in self._near(thing.kind, thing.server)
+            if any(near.fits(fitting, name) for name in names)
+        ]
+
+    def _decide(self, thing: Thing, fitting: int) -> Allow | Deny:
+        near = self._near(thing.kind, thing.server)
+        names = _names(thing)
+        switches = [_switch(near, fitting, name) for name in names]
+        off = next((found for found in switches if found is not None and not found.rule.enabled), None)
+        if off is not None:
+            return Deny(off.index, f"disabled by rule {off.index + 1} of the policy")
+        terms = fold((n.index, n.rule) for n in near if any(n.fits(fitting, name) for name in names))
+        return Allow(switches[0].index if switches[0] is not None else None, terms)
+
+    def _fit(self, who: Who) -> int:
+        """The rules that are for this visitor, one bit each."""
+        return sum(1 << index for index, rule in enumerate(self.policy.rules) if fits(rule.for_, who))
+
+    def _shapes_something_of(self, server: str) -> bool:
+        held = self.server(server)
+        return (
+            held.pin
+            or held.new_tools != "allow"
+            or any(
+                (rule.enabled is False or rule.read_only or rule.rename or rule.describe or rule.arguments)
+                or (rule.hidden_text not in (None, "keep"))
+                for rule, patterns in zip(self.policy.rules, self._patterns, strict=True)
+                if any(pattern.server(server) for pattern in patterns)
+            )
+        )
 
     def _cut_down(self, kind: Kind, server: str) -> tuple[_Near, ...]:
-        """The rules about one kind of one server, the last first."""
+        """The rules about one kind of one server that say something, in the order of the document."""
         near = []
-        for rule in reversed(self._rules):
-            names = tuple(p.name for p in rule.patterns if kind in p.kinds and p.server(server))
-            if names:
-                near.append(_Near(names, rule.whom, rule.verdict))
+        for index, (rule, patterns) in enumerate(zip(self.policy.rules, self._patterns, strict=True)):
+            names = tuple(p.name for p in patterns if kind in p.kinds and p.server(server))
+            if names and _says_something(rule):
+                near.append(_Near(index, rule, names))
         return tuple(near)
 
 
@@ -138,16 +190,31 @@ def fits(whom: Whom | None, who: Who) -> bool:
         (whom.roles is None or who.role in whom.roles)
         and (whom.groups is None or any(group in whom.groups for group in who.groups))
         and (whom.people is None or who.id in whom.people)
+        and (whom.service_accounts is None or (who.account != "" and who.account in whom.service_accounts))
+        and (whom.clients is None or (who.client != "" and who.client in whom.clients))
+        and (whom.networks is None or _is_in(who.address, whom))
     )
 
 
-def _ready(index: int, rule: Rule, enabled: bool) -> _Ready:
-    verdict = Allow(index) if enabled else Deny(index, f"disabled by rule {index + 1} of the policy")
-    return _Ready(index, tuple(compile_pattern(text) for text in rule.match), rule.for_, enabled, verdict)
+def _is_in(address: str, whom: Whom) -> bool:
+    """Whether the address lies in one of the networks; one that cannot be read lies in none."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in whom.networks or ())
 
 
-def _verdict(near: tuple[_Near, ...], who: Who, name: str) -> Allow | Deny:
-    for rule in near:
-        if any(fit(name) for fit in rule.names) and fits(rule.whom, who):
-            return rule.verdict
-    return _UNRULED
+def _names(thing: Thing) -> tuple[str, ...]:
+    return readings(thing.name) if thing.kind in URI_KINDS else (thing.name,)
+
+
+def _says_something(rule: Rule) -> bool:
+    return rule.enabled is not None or bool(rule.limits) or any(getattr(rule, name) is not None for name in FOLDED)
+
+
+def _switch(near: tuple[_Near, ...], fitting: int, name: str) -> _Near | None:
+    """The last rule that says whether a thing of this name is enabled; None when none does."""
+    return next((one for one in reversed(near) if one.rule.enabled is not None and one.fits(fitting, name)), None)

@@ -1,120 +1,99 @@
-"""The policy document: what a workspace's YAML may say, and nothing it may not.
+"""The policy document: what a workspace's YAML may say, and nothing it may not."""
 
-A member that this version does not enforce is refused, never skipped: a rule that silently does nothing is a hole.
-"""
+import zoneinfo
+from typing import Annotated, Any, Literal
 
-from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
-
-from portkey_mcp.model import Role
 from portkey_mcp.policy.match import compile_pattern
-
-LONGEST_PATTERN = 1024
-"""Characters of one pattern; eight times the longest tool name the protocol advises, and room for URIs."""
-
-
-def _patterns(value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError("must be a pattern like server/tool, or a list of at least one")
-    for text in texts:
-        if len(text) > LONGEST_PATTERN:
-            raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}")
-        compile_pattern(text)
-    return tuple(texts)
+from portkey_mcp.policy.measures import Duration, Size
+from portkey_mcp.policy.parts import Argument, Largest, Limit, Match, Part, Redactions, When, Whom
 
 
-_ONE = {"type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN}
-Match = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_patterns),
-    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
-]
-
-
-def _somebody(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("names nobody; give at least one, or leave it out")
-    return names
-
-
-_AT_LEAST_ONE = (AfterValidator(_somebody), Field(json_schema_extra={"minItems": 1}))
-Names = Annotated[tuple[str, ...], *_AT_LEAST_ONE]
-Roles = Annotated[tuple[Role, ...], *_AT_LEAST_ONE]
-
-
-class _Part(BaseModel):
-    """Frozen, no unknown members, and a clear word about those that only a later version will know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
-    later: ClassVar[Iterable[str]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_what_is_not_enforced(cls, data: Any) -> Any:
-        if isinstance(data, dict) and (found := [name for name in cls.later if name in data]):
-            raise ValidationError.from_exception_data(cls.__name__, [_unsupported(name, data[name]) for name in found])
-        return data
-
-
-def _unsupported(name: str, value: Any) -> InitErrorDetails:
-    reason = PydanticCustomError("not_supported", "`{name}` is not supported by this version", {"name": name})
-    return InitErrorDetails(type=reason, loc=(name,), input=value)
-
-
-class Whom(_Part):
-    """Whom a rule is for. Every member given must fit; within one, any of its values does.
-
-    `roles` are those in the workspace; `groups` and `people` are compared exactly, `people` with the principal's id (a
-    display name is chosen by its bearer and decides nothing).
-    """
-
-    later: ClassVar[Iterable[str]] = ("clients",)
-    roles: Roles | None = None
-    groups: Names | None = None
-    people: Names | None = None
-
-    @model_validator(mode="after")
-    def _names_somebody(self) -> "Whom":
-        if self.roles is None and self.groups is None and self.people is None:
-            raise ValueError("names nobody; give roles, groups or people, or leave `for` out for everybody")
-        return self
-
-
-class Rule(_Part):
+class Rule(Part):
     """One rule: what it is about, whom it is for (None: everybody), and what then holds; None says nothing of it."""
 
-    later: ClassVar[Iterable[str]] = ("timeout", "max_result", "limits", "require_approval", "when", "redact")
     match: Match
     for_: Whom | None = Field(default=None, alias="for")
     enabled: StrictBool | None = None
+    read_only: StrictBool | None = None
+    """Only tools that say `readOnlyHint: true` exist."""
+    rename: StrictStr | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+    describe: StrictStr | None = Field(default=None, min_length=1, max_length=10_000)
+    arguments: dict[StrictStr, Argument] | None = None
+    cost: Annotated[int, Field(ge=0, le=10**6, strict=True)] | None = None
+    """What one call counts in limits of `cost`; 1 where no rule says so."""
+    limits: tuple[Limit, ...] = ()
+    timeout: Duration | None = None
+    """Silence after which a call ends; each notification of the server begins it anew."""
+    max_timeout: Duration | None = None
+    """When a call ends, however much its server says meanwhile."""
+    max_arguments: Size | None = None
+    max_result: Largest | None = None
+    check_arguments: StrictBool | None = None
+    """Compare arguments with the tool's schema before they leave."""
+    when: When | None = None
+    redact: Redactions | None = None
+    hidden_text: Literal["keep", "remove", "refuse"] | None = None
+    """Characters that people do not see and models read, in descriptions and results."""
+    require_approval: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _is_about_what_it_changes(self) -> "Rule":
+        if self.rename is not None and not _is_one_tool(self.match):
+            raise ValueError("`rename` needs a `match` of exactly one tool, like linear/delete_issue")
+        tools_only = [name for name in ("read_only", "describe", "arguments", "check_arguments") if getattr(self, name)]
+        if tools_only and not any("tool" in compile_pattern(text).kinds for text in self.match):
+            raise ValueError(f"`{tools_only[0]}` is about tools, and this `match` names none")
+        return self
 
 
-class ServerPolicy(_Part):
-    """What holds for one server as a whole; this version knows no such thing yet."""
-
-    later: ClassVar[Iterable[str]] = ("new_tools", "pin")
+def _is_one_tool(match: tuple[str, ...]) -> bool:
+    return len(match) == 1 and not set("*?") & set(match[0]) and compile_pattern(match[0]).kinds == {"tool"}
 
 
-class Policy(_Part):
-    """A workspace's policy. Rules are read top to bottom; a later one overrides an earlier one, member by member."""
+class ServerPolicy(Part):
+    """What holds for one server as a whole.
+
+    `pin`: a tool whose definition changes waits for a person; `new_tools: review`: so does a new one. The others say
+    what the server may ask of its callers' clients.
+    """
+
+    new_tools: Literal["allow", "review"] = "allow"
+    pin: StrictBool = False
+    allow_sampling: StrictBool = True
+    allow_elicitation: StrictBool = True
+    allow_roots: StrictBool = True
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The client capabilities that this server never learns of."""
+        said = {"sampling": self.allow_sampling, "elicitation": self.allow_elicitation, "roots": self.allow_roots}
+        return tuple(name for name, allowed in said.items() if not allowed)
+
+
+def _zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"{name!r} is no time zone; expected one like UTC, Europe/Berlin or America/New_York"
+        ) from None
+    return name
+
+
+class Policy(Part):
+    """A workspace's policy. Rules are read top to bottom; a later one overrides an earlier one, member by member.
+
+    Limits add up: all of them must hold. `time_zone` says when a day, a week or a month begins.
+    """
 
     version: Literal[1] = 1
+    time_zone: Annotated[StrictStr, AfterValidator(_zone)] = "UTC"
+    on_store_error: Literal["deny", "allow"] = "deny"
+    """What happens to a call with limits while they cannot be counted."""
     rules: tuple[Rule, ...] = ()
-    servers: dict[str, ServerPolicy] = Field(default_factory=dict)
+    servers: dict[StrictStr, ServerPolicy] = Field(default_factory=dict)
 
 
 EMPTY = Policy()

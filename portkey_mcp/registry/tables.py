@@ -1,11 +1,12 @@
 """Tables of the registry. `origin` of a row says who manages it: a file's rows change in the file only."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portkey_mcp.storage.tables import Base
+from portkey_mcp.storage.tables import Base, Instant
 
 
 class Managed(Base):
@@ -79,3 +80,33 @@ class SecretRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     server: Mapped[str]
     sealed: Mapped[str]
+
+
+class PolicyVersionRow(Base):
+    """One version of a workspace's policy, as its author wrote it; `number` counts from 1 in each workspace."""
+
+    __tablename__ = "policy_versions"
+
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspaces.slug", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    who: Mapped[str]
+    why: Mapped[str]
+    origin: Mapped[str]
+    at: Mapped[datetime] = mapped_column(Instant)
+
+
+class DefinitionRow(Base):
+    """One definition that a server offered of one of its tools. `state`: `allowed`, `pending` or `refused`."""
+
+    __tablename__ = "definitions"
+
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspaces.slug", ondelete="CASCADE"), primary_key=True)
+    server: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    definition: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str]
+    first_seen: Mapped[datetime] = mapped_column(Instant)
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime | None] = mapped_column(Instant)

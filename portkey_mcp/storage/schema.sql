@@ -3,7 +3,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0001');
+INSERT INTO "alembic_version" VALUES('0002');
 CREATE TABLE api_keys (
 	id VARCHAR NOT NULL, 
 	workspace VARCHAR NOT NULL, 
@@ -19,6 +19,24 @@ CREATE TABLE api_keys (
 	CONSTRAINT uq_api_keys_digest UNIQUE (digest), 
 	CONSTRAINT fk_api_keys_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
+CREATE TABLE approvals (
+	id VARCHAR NOT NULL, 
+	workspace VARCHAR NOT NULL, 
+	principal VARCHAR NOT NULL, 
+	server VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	digest VARCHAR NOT NULL, 
+	sealed VARCHAR NOT NULL, 
+	state VARCHAR NOT NULL, 
+	via VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	expires DATETIME NOT NULL, 
+	decided_by VARCHAR NOT NULL, 
+	decided_at DATETIME, 
+	CONSTRAINT pk_approvals PRIMARY KEY (id), 
+	CONSTRAINT fk_approvals_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
+);
 CREATE TABLE bundles (
 	workspace VARCHAR NOT NULL, 
 	name VARCHAR NOT NULL, 
@@ -28,11 +46,70 @@ CREATE TABLE bundles (
 	CONSTRAINT pk_bundles PRIMARY KEY (workspace, name), 
 	CONSTRAINT fk_bundles_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
+CREATE TABLE calls (
+	id INTEGER NOT NULL, 
+	at DATETIME NOT NULL, 
+	workspace VARCHAR NOT NULL, 
+	principal VARCHAR NOT NULL, 
+	principal_name VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	role VARCHAR NOT NULL, 
+	groups JSON NOT NULL, 
+	client VARCHAR NOT NULL, 
+	address VARCHAR NOT NULL, 
+	server VARCHAR NOT NULL, 
+	method VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	outcome VARCHAR NOT NULL, 
+	error VARCHAR NOT NULL, 
+	duration_ms DOUBLE NOT NULL, 
+	upstream_ms DOUBLE NOT NULL, 
+	trace_id VARCHAR NOT NULL, 
+	CONSTRAINT pk_calls PRIMARY KEY (id)
+);
+CREATE TABLE counters (
+	"key" VARCHAR NOT NULL, 
+	starts INTEGER NOT NULL, 
+	ends INTEGER NOT NULL, 
+	used INTEGER NOT NULL, 
+	CONSTRAINT pk_counters PRIMARY KEY ("key", starts)
+);
+CREATE TABLE definitions (
+	workspace VARCHAR NOT NULL, 
+	server VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	digest VARCHAR NOT NULL, 
+	definition JSON NOT NULL, 
+	state VARCHAR NOT NULL, 
+	first_seen DATETIME NOT NULL, 
+	decided_by VARCHAR NOT NULL, 
+	decided_at DATETIME, 
+	CONSTRAINT pk_definitions PRIMARY KEY (workspace, server, name, digest), 
+	CONSTRAINT fk_definitions_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
+);
 CREATE TABLE hosts (
 	host VARCHAR NOT NULL, 
 	path VARCHAR NOT NULL, 
 	origin VARCHAR NOT NULL, 
 	CONSTRAINT pk_hosts PRIMARY KEY (host)
+);
+CREATE TABLE leases (
+	id VARCHAR NOT NULL, 
+	"key" VARCHAR NOT NULL, 
+	holder VARCHAR NOT NULL, 
+	until INTEGER NOT NULL, 
+	CONSTRAINT pk_leases PRIMARY KEY (id)
+);
+CREATE TABLE policy_versions (
+	workspace VARCHAR NOT NULL, 
+	number INTEGER NOT NULL, 
+	text VARCHAR NOT NULL, 
+	who VARCHAR NOT NULL, 
+	why VARCHAR NOT NULL, 
+	origin VARCHAR NOT NULL, 
+	at DATETIME NOT NULL, 
+	CONSTRAINT pk_policy_versions PRIMARY KEY (workspace, number), 
+	CONSTRAINT fk_policy_versions_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
 CREATE TABLE revision (
 	id INTEGER NOT NULL, 
@@ -72,4 +149,8 @@ CREATE TABLE workspaces (
 	origin VARCHAR NOT NULL, 
 	CONSTRAINT pk_workspaces PRIMARY KEY (slug)
 );
+CREATE INDEX ix_counters_ends ON counters (ends);
+CREATE INDEX ix_leases_key ON leases ("key");
+CREATE INDEX ix_approvals_digest ON approvals (digest);
+CREATE INDEX ix_calls_workspace ON calls (workspace, at);
 COMMIT;

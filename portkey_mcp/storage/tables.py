@@ -42,3 +42,25 @@ class RevisionRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int]
+
+
+class CounterRow(Base):
+    """What was used of one limit in one window. `starts` and `ends` in seconds since the epoch; see `counters.py`."""
+
+    __tablename__ = "counters"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    starts: Mapped[int] = mapped_column(primary_key=True)
+    ends: Mapped[int] = mapped_column(index=True)
+    used: Mapped[int]
+
+
+class LeaseRow(Base):
+    """One call under way that a limit on concurrency counts, good `until` then unless its `holder` renews it."""
+
+    __tablename__ = "leases"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(index=True)
+    holder: Mapped[str]
+    until: Mapped[int]

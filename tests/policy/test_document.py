@@ -6,7 +6,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from portkey_mcp.policy.document import EMPTY, LONGEST_PATTERN, parse, schema
+from portkey_mcp.policy.document import EMPTY, parse, schema
+from portkey_mcp.policy.parts import LONGEST_PATTERN
 
 WHOLE = {
     "version": 1,

@@ -12,6 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+import portkey_mcp.activity.tables
+import portkey_mcp.approval.tables
 import portkey_mcp.identity.tables
 import portkey_mcp.registry.tables
 from portkey_mcp.errors import Mistake
@@ -20,7 +22,12 @@ from portkey_mcp.storage.migrate import KNOWN, MIGRATIONS, SCHEMA, migrate
 from portkey_mcp.storage.tables import Base
 from portkey_mcp.storage.upgrade import schema
 
-OWNERS = (portkey_mcp.identity.tables, portkey_mcp.registry.tables)
+OWNERS = (
+    portkey_mcp.activity.tables,
+    portkey_mcp.approval.tables,
+    portkey_mcp.identity.tables,
+    portkey_mcp.registry.tables,
+)
 """Imported so that the metadata knows every table."""
 
 
