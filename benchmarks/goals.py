@@ -115,6 +115,7 @@ GOALS = (
     Goal("growth over 500,000 calls (none: less than 5)", 5, "MiB", cost("growth"), at_most=True),
     Goal("slow call, 1,000 at once : echo, CPU (explained: less than 1.5)", 1.5, "x", cost("slow_ratio"), at_most=True),
     Goal("2,000 idle listen streams: CPU", 1, "%", cost("streams_modern", "streams_legacy"), at_most=True),
+    Goal("a decision of policy, 200 rules, 500 tools", 20, "µs", cost("decision", "decision_first"), at_most=True),
     Goal("stdio, a server on the Python SDK: gateway : bare pipe", 0.5, "x", cost("stdio_ratio_example")),
     Goal("stdio, server-everything on Node: gateway : bare pipe", 0.5, "x", cost("stdio_ratio_everything")),
 )

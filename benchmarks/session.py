@@ -7,6 +7,7 @@ from dataclasses import replace
 import uvloop
 
 from benchmarks.connection import LoadError
+from benchmarks.decisions import decisions
 from benchmarks.figures import Cost, Report
 from benchmarks.load import whole_hub
 from benchmarks.measure import PLAN, Planned, Say, Wanted, measure
@@ -27,7 +28,7 @@ from benchmarks.targets import (
     open_upstreams,
 )
 
-PARTS = ("calls", "standing", "stdio")
+PARTS = ("calls", "standing", "stdio", "decisions")
 
 
 def run_all(wanted: Wanted, parts: Sequence[str], scale: Scale, peers: bool, cores: bool, say: Say) -> Report:
@@ -47,6 +48,8 @@ def run_all(wanted: Wanted, parts: Sequence[str], scale: Scale, peers: bool, cor
             _standing(report, wanted, scale, upstreams, cores, say)
         if "stdio" in parts:
             report.costs.extend(pipes(upstreams, cores, wanted, say))
+        if "decisions" in parts:
+            report.costs.extend(decisions())
     return report
 
 

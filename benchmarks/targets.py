@@ -19,6 +19,10 @@ from benchmarks.processes import ROOT, Usage, free_port, python, running, usage
 GATEWAY_CORE, LOAD_CORE = 0, 1
 RULES = 200
 """Rules of the policy, where there is one."""
+LIMITED = {
+    "match": "*",
+    "limits": [{"calls": 10**9, "per": "day", "each": "user"}, {"calls": 10**9, "per": "month", "each": "workspace"}],
+}
 ACCOUNTS = 20
 """Service accounts, each with its API key. A gateway lets one of them hold no more than 1,000 sessions upstream."""
 
@@ -31,6 +35,7 @@ class Variant:
     key: bool = False
     policy: bool = False
     spans: bool = False
+    limits: bool = False
     feature: str = ""
 
 
@@ -39,6 +44,7 @@ VARIANTS = {
     "untraced": Variant("gateway, no telemetry", key=True, policy=True, feature="API key and policy"),
     "key": Variant("gateway, key only", key=True, feature="API key"),
     "policy": Variant("gateway, policy only", policy=True, feature=f"policy of {RULES} rules"),
+    "limits": Variant("gateway, limits only", limits=True, feature="two limits, counted on disk"),
     "spans": Variant("gateway, spans only", spans=True, feature="SERVER and CLIENT spans, exported"),
     "bare": Variant("gateway, bare"),
 }
@@ -164,6 +170,8 @@ def _document(variant: Variant, upstreams: Upstreams, commands: Mapping[str, lis
             ]
         if variant.policy:
             workspace["policy"] = policy([*workspace["servers"]])
+        if variant.limits:
+            workspace["policy"] = {"version": 1, "rules": [LIMITED]}
     auth = "required" if variant.key else "none"
     return {"version": 1, "gateway": {"auth": auth}, "workspaces": workspaces}
 

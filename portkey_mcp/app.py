@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,22 +14,32 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp import __version__
+from portkey_mcp.activity.record import Record
+from portkey_mcp.admin import api as admin
+from portkey_mcp.approval.approvals import Approvals
+from portkey_mcp.dashboard import approve
 from portkey_mcp.gateway.admission import Admission
+from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.parked import Parking
+from portkey_mcp.gateway.caller import address_of
 from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.entrance import Entrance
 from portkey_mcp.gateway.exchange import Exchange
-from portkey_mcp.gateway.lane import Means
+from portkey_mcp.gateway.gate import Gate
+from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
 from portkey_mcp.model import Directory, Principal
+from portkey_mcp.registry.definitions import Definitions
+from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.provisioning import Provisioning
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import Settings, refuse_open_gateway
+from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
 from portkey_mcp.upstream.pool import LinkPool
@@ -38,6 +48,9 @@ log = logging.getLogger(__name__)
 
 BEGIN_ANEW: Final = 1.0
 """Seconds before work that failed is begun anew: soon enough for a change to be seen, rare enough for a log."""
+
+TIDY_EVERY: Final = 600.0
+"""Seconds between two looks for approvals that are over."""
 
 RECORD_EVERY: Final = 60.0
 """Seconds between two writings of when keys were last used; what a crash may lose."""
@@ -104,12 +117,49 @@ def build(settings: Settings) -> Gateway:
     return Gateway(running, control)
 
 
+@dataclass(frozen=True)
+class _Keepers:
+    """What keeps things in the database, each for its own tables."""
+
+    registry: Registry
+    identity: Identity
+    definitions: Definitions
+    policies: Policies
+    approvals: Approvals
+    record: Record
+
+    @classmethod
+    def of(cls, database: Database, keyring: KeyRing) -> "_Keepers":
+        return cls(
+            Registry(database, keyring),
+            Identity(database),
+            Definitions(database),
+            Policies(database),
+            Approvals(database, keyring),
+            Record(database),
+        )
+
+    async def directory(self) -> Directory:
+        """What is registered, and how far its tools were reviewed, as it is now."""
+        await self.definitions.refresh()
+        found, reviewed = await self.registry.directory(), self.definitions.version
+        workspaces = {slug: replace(one, reviewed=reviewed) for slug, one in found.workspaces.items()}
+        return Directory(workspaces, found.hosts)
+
+    async def flush(self) -> None:
+        """Write what waits, at the end."""
+        await self.identity.record_use()
+        await self.definitions.flush()
+        await self.record.flush()
+
+
 @asynccontextmanager
-async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> AsyncIterator[None]:
+async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> AsyncIterator[None]:
     """Open everything in order, and close it in reverse."""
     database = await Database.open(settings.data)
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
-    registry, identity = Registry(database, keyring), Identity(database)
+    keepers = _Keepers.of(database, keyring)
+    registry, identity = keepers.registry, keepers.identity
     provisioning = Provisioning(registry, identity)
     tracing = telemetry.start(__version__)
     try:
@@ -117,7 +167,11 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
             declared = await provisioning.apply(settings.config)
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
-        async with LinkPool(resolve=registry.resolve) as links, anyio.create_task_group() as tasks:
+        async with (
+            SqliteCounter(database.path) as counter,
+            LinkPool(resolve=registry.resolve) as links,
+            anyio.create_task_group() as tasks,
+        ):
             means = Means(
                 links=links,
                 keyring=keyring,
@@ -125,6 +179,9 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
                 schemas=Schemas(),
                 spans=tracing.spans,
                 timeout=settings.call_timeout_seconds,
+                gate=Gate(counter, Asking(keepers.approvals, keyring, partial(approve.page_url, settings.base_url))),
+                pins=keepers.definitions,
+                note=keepers.record.note,
             )
             exchange = Exchange(
                 Corridor(means, Snapshots(tasks, means.catalogue.freshness)),
@@ -133,23 +190,54 @@ async def _gateway(settings: Settings, running: _Running, control: ASGIApp) -> A
                 tasks,
                 max_body=settings.max_body_bytes,
             )
-            authenticate = _local if settings.auth == "none" else identity.authenticate
-            running.directory = await registry.directory()
-            running.entrance = Entrance(
-                exchange, Admission(authenticate), lambda: running.directory, _hosts(settings), control
-            )
-            tasks.start_soon(_lasting, partial(_follow, registry, identity, links, running))
-            tasks.start_soon(_lasting, partial(_record_use, identity))
+            running.directory = await keepers.directory()
+            _mount(settings, running, control, exchange, keepers, counter)
+            beside: list[Callable[[], Awaitable[None]]] = [
+                partial(_follow, keepers, links, running),
+                partial(_record_use, identity),
+                partial(_tidy, keepers.approvals),
+                keepers.definitions.run,
+                keepers.record.run,
+            ]
             if settings.config is not None:
-                tasks.start_soon(_lasting, partial(provisioning.watch, settings.config))
+                beside.append(partial(provisioning.watch, settings.config))
+            for work in beside:
+                tasks.start_soon(_lasting, work)
             yield
             running.entrance = None
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            await identity.record_use()
+            await keepers.flush()
             await database.close()
             await anyio.to_thread.run_sync(tracing.close)
+
+
+def _mount(
+    settings: Settings,
+    running: _Running,
+    control: FastAPI,
+    exchange: Exchange,
+    keepers: _Keepers,
+    counter: SqliteCounter,
+) -> None:
+    """Put every surface in its place; from then on requests are served."""
+    is_open = settings.auth == "none"
+    authenticate = _local if is_open else keepers.identity.authenticate
+
+    def directory() -> Directory:
+        return running.directory
+
+    local = LOCAL_ADMIN if is_open else None
+    control.include_router(approve.router(keepers.approvals, authenticate, local, directory, settings.base_url))
+    services = admin.Services(
+        keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
+    )
+    whence = partial(address_of, trusted=settings.proxies)
+    control.include_router(admin.router(services, authenticate, directory, settings.base_url, whence))
+    running.entrance = Entrance(
+        exchange, Admission(authenticate), directory, _hosts(settings), control, settings.proxies
+    )
 
 
 async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
@@ -169,11 +257,18 @@ async def _record_use(identity: Identity) -> None:
         await identity.record_use()
 
 
-async def _follow(registry: Registry, identity: Identity, links: LinkPool, running: _Running) -> None:
+async def _tidy(approvals: Approvals) -> None:
+    """Forget now and then what approvals need no more."""
+    while True:
+        await approvals.tidy()
+        await anyio.sleep(TIDY_EVERY)
+
+
+async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None:
     """Serve from what is registered now, whoever changed it: this process, its files, or the command line."""
-    async for _ in registry.revisions():
-        before, after = running.directory, await registry.directory()
-        await identity.refresh()
+    async for _ in keepers.registry.revisions():
+        before, after = running.directory, await keepers.directory()
+        await keepers.identity.refresh()
         running.directory = after
         for slug, workspace in before.workspaces.items():
             now = after.workspaces.get(slug)

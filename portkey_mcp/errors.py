@@ -2,7 +2,8 @@
 
 PortkeyError
 ├── Mistake              a person's file or command is wrong; carries where it is and what would help
-│   └── Mistakes         several of them, all that one file has
+│   ├── Mistakes         several of them, all that one file has
+│   └── Conflict         nothing is wrong with it, but it is not to be changed here, or was changed meanwhile
 ├── Refusal              the gateway says no, by rule
 │   ├── Unauthenticated  no credential, or one that does not verify
 │   ├── Forbidden        known, but not allowed here
@@ -39,6 +40,10 @@ class Mistakes(Mistake):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
         self.mistakes = tuple(mistakes)
+
+
+class Conflict(Mistake):
+    """What was to be changed has been changed by somebody else meanwhile, or is managed elsewhere; nothing was."""
 
 
 class Refusal(PortkeyError):

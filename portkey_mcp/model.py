@@ -61,6 +61,8 @@ class Workspace:
     servers: Mapping[str, McpServer]
     bundles: Mapping[str, Bundle]
     policy: Any = None
+    reviewed: int = 0
+    """Another number when people decided about definitions of its tools: then its lists are other ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from portkey_mcp.errors import Mistake, Mistakes
 
 Auth = Literal["required", "none"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "PORTKEY_MCP_"
 
@@ -41,6 +42,8 @@ class Settings(BaseSettings):
     """The largest HTTP request body that is read."""
     session_days: int = Field(default=30, gt=0)
     """How long the session id of a legacy client stays good."""
+    trusted_proxies: str = ""
+    """Networks of reverse proxies whose `X-Forwarded-For` is believed, with commas between them; none by default."""
     secret_keys: SecretStr = SecretStr("")
     """`id:base64,id:base64`: the first key seals, all open. Empty: a key file in `data`."""
 
@@ -60,6 +63,17 @@ class Settings(BaseSettings):
         if problem := origin_problem(value):
             raise ValueError(problem)
         return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks_of(value)
+        return value
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """`trusted_proxies` as networks."""
+        return networks_of(self.trusted_proxies)
 
     @property
     def base_url(self) -> str:
@@ -89,6 +103,21 @@ def load(**given: Any) -> Settings:
                 for wrong in error.errors(include_url=False, include_input=False)
             ]
         ) from None
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Networks out of a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(ipaddress.ip_network(part))
+        except ValueError:
+            raise ValueError(f"{part!r} is no network; expected one like 10.0.0.0/8, 192.168.1.7 or fd00::/8") from None
+    return tuple(found)
 
 
 def origin_problem(url: str) -> str:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from portkey_mcp import __version__
-from portkey_mcp.cli import db, files, keys, policy, serve, servers, workspaces
+from portkey_mcp.cli import approvals, db, files, keys, policy, review, serve, servers, workspaces
 from portkey_mcp.errors import Mistake, PortkeyError
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(servers.app, name="servers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(review.app, name="review")
 app.add_typer(db.app, name="db")
 
 

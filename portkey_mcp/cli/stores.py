@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import McpServer, Workspace
+from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.provisioning import Provisioning
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
@@ -20,6 +21,9 @@ class Stores:
 
     registry: Registry
     identity: Identity
+    policies: Policies
+    database: Database
+    """For the rooms that only some commands ask."""
 
     async def workspace(self, slug: str) -> Workspace:
         """A workspace.
@@ -57,6 +61,6 @@ async def opened(settings: Settings) -> AsyncIterator[Stores]:
         registry, identity = Registry(database, keyring), Identity(database)
         if settings.config is not None:
             await Provisioning(registry, identity).apply(settings.config)
-        yield Stores(registry, identity)
+        yield Stores(registry, identity, Policies(database), database)
     finally:
         await database.close()

@@ -23,12 +23,12 @@ class Admission:
         """
         return self._authenticate(headers)
 
-    def enter(self, principal: Principal, endpoint: Endpoint | None) -> Visit:
-        """Let a principal in at an endpoint.
+    def enter(self, principal: Principal, endpoint: Endpoint | None, address: str = "") -> Visit:
+        """Let a principal in at an endpoint; `address` is where it asks from.
 
         Raises:
             NotFound: there is no such endpoint, or none for this principal; the two look alike.
         """
         if endpoint is None or principal.role_in(endpoint.workspace.slug) is None:
             raise NotFound("There is no such MCP endpoint here. Check the workspace and server in the URL.")
-        return Visit(principal, endpoint)
+        return Visit(principal, endpoint, address)

@@ -4,6 +4,7 @@
 |---|---|---|---|---|
 | BadMessage (no usable message) | error, its code | error, its code | 400, 404 | 400 |
 | InvalidRequest | error, its code | error, its code | by code | 200 |
+| Refused (by policy) | result, `isError` | error 1001 | 200 | 200 |
 | UpstreamError | error, as it came | error, as it came | by code | 200 |
 | UpstreamDown, UpstreamTimeout | result, `isError` | error -32603 | 200 | 200 |
 | NotFound | | | 404 | 404 |
@@ -23,6 +24,7 @@ from portkey_mcp.errors import (
     InvalidRequest,
     Mistake,
     NotFound,
+    Refused,
     Unauthenticated,
     UpstreamDown,
     UpstreamError,
@@ -36,6 +38,9 @@ log = logging.getLogger(__name__)
 ERROR_META: Final = "com.portkey-mcp/error"
 """`_meta` member of a failed call's result: what a program needs beside the text a model reads."""
 
+REFUSED: Final = 1001
+"""The code of what policy refuses where there is no tool result to say it in: of no protocol's, as protocols advise."""
+
 
 def outcome_of(error: Exception, method: str, era: Era) -> Json:
     """The JSON-RPC outcome of a request that failed: `{"error": …}`, or `{"result": …}` with `isError`."""
@@ -43,6 +48,8 @@ def outcome_of(error: Exception, method: str, era: Era) -> Json:
         return {"error": rpc_error(error.code, error.message, error.data)}
     if isinstance(error, UpstreamError):
         return {"error": error.error}
+    if isinstance(error, Refused):
+        return _refused(error, method, era)
     if isinstance(error, UpstreamDown):
         return _down(error, method, era)
     if isinstance(error, Mistake):
@@ -60,8 +67,20 @@ def _down(error: UpstreamDown, method: str, era: Era) -> Json:
         text += " The call may have run; check before you repeat it."
     elif error.retry_after is not None:
         text += f" Try again in {max(1, round(error.retry_after))} s."
+    return _said(text, INTERNAL_ERROR, facts, method, era)
+
+
+def _refused(refused: Refused, method: str, era: Era) -> Json:
+    facts: Json = {"reason": refused.reason, **refused.data}
+    if refused.retry_after is not None:
+        facts["retryAfterSeconds"] = round(refused.retry_after, 1)
+    return _said(refused.text, REFUSED, facts, method, era)
+
+
+def _said(text: str, code: int, facts: Json, method: str, era: Era) -> Json:
+    """A failure that a model can read where it called a tool (2026-07-28 tools, Error Handling), else an error."""
     if method != "tools/call":
-        return {"error": rpc_error(INTERNAL_ERROR, text, facts)}
+        return {"error": rpc_error(code, text, facts)}
     result: Json = {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: facts}}
     return {"result": {"resultType": "complete", **result} if era == "modern" else result}
 

@@ -29,6 +29,8 @@ class Call:
     session: Session | None = None
     live: Live | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    """Client capabilities that the server this is for never learns of."""
 
     @property
     def introduction(self) -> Introduction:
@@ -38,7 +40,7 @@ class Call:
         with the same capabilities.
         """
         live = self.live
-        if live is None:
+        if live is None or self.withheld:
             return self._introduced()
         if live.introduction is None:
             live.introduction = self._introduced()
@@ -50,6 +52,8 @@ class Call:
             party = self.session.id
         else:
             party = f"{principal} {self.visit.endpoint.path} {dumps(self.capabilities).decode()}"
+        if self.withheld:
+            party = f"{party} without {' '.join(self.withheld)}"
         return Introduction(
             party=party,
             principal=principal,
@@ -58,6 +62,11 @@ class Call:
             version=self.version if self.era == "legacy" else "",
             besides=(self.params or {}) if self.era == "legacy" and self.method == "initialize" else {},
         )
+
+    def without(self, withheld: tuple[str, ...]) -> "Call":
+        """The same caller, as a server knows it that may not ask for these."""
+        capabilities = {name: value for name, value in self.capabilities.items() if name not in withheld}
+        return replace(self, capabilities=capabilities, withheld=withheld)
 
     def about(self, method: str, params: Json | None) -> "Call":
         """The same caller asking something else."""

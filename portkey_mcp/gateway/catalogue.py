@@ -37,12 +37,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a written list was made of: each server's `Snapshot.value`, and the names of those that are stale."""
+    """What a written list was made of: each server's `Snapshot.value`, the names of those that are stale, and how often
+    somebody decided about definitions.
+    """
 
     choice: Choice
     rules: Rules
     values: tuple[Any, ...]
     stale: tuple[str, ...]
+    decided: int = 0
 
     def are(self, others: "Sources") -> bool:
         """Whether these are the very same, not only equal ones."""
@@ -50,6 +53,7 @@ class Sources:
             self.choice is others.choice
             and self.rules is others.rules
             and self.stale == others.stale
+            and self.decided == others.decided
             and all(map(operator.is_, self.values, others.values))
         )
 

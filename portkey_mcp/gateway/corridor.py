@@ -11,7 +11,7 @@ from portkey_mcp.gateway.answer import outcome_of
 from portkey_mcp.gateway.bridge.way import Answers
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.hub import Hub
-from portkey_mcp.gateway.lane import Means
+from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.single import Single
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.gateway.standing import Source

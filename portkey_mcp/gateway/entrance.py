@@ -4,7 +4,7 @@ Paths are matched in place, case-insensitively and with or without a trailing sl
 capitalise (clients.md sections 1 and 2), and a redirect would cost them their credential.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.answer import http_status, rpc_error
 from portkey_mcp.gateway.arrival import Arrival, TooLarge, duplicates_of, headers_of
+from portkey_mcp.gateway.caller import Network, address_of
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
@@ -41,7 +42,7 @@ class Entrance:
     """The outermost application: MCP endpoints are served here, everything else by `rest`.
 
     `directory` gives the current snapshot; `hosts` are the names, besides loopback and host aliases, that this
-    gateway answers to.
+    gateway answers to; `proxies` may say for whom they ask.
     """
 
     def __init__(
@@ -51,14 +52,16 @@ class Entrance:
         directory: Callable[[], Directory],
         hosts: Collection[str],
         rest: ASGIApp,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._exchange = exchange
         self._admission = admission
         self._directory = directory
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._rest = rest
+        self._proxies = proxies
         self._served = Directory()
-        self._visits: dict[tuple[str, Place], Visit] = {}
+        self._visits: dict[tuple[str, Place, str], Visit] = {}
         self._known_hosts = lru_cache(REMEMBERED)(self._is_known)
         self._places = lru_cache(REMEMBERED)(self._place_of)
 
@@ -89,8 +92,10 @@ class Entrance:
             await send_json(send, WRONG_METHOD, _message("This method is not served here"), allow)
             return
 
+        address = address_of(scope, self._proxies)
+
         async def admit() -> Visit:
-            return self._visit(place, await self._admission.admit(headers))
+            return self._visit(place, await self._admission.admit(headers), address)
 
         visit = await admit()
         if scope["method"] == "HEAD":
@@ -106,14 +111,14 @@ class Entrance:
         self._known_hosts.cache_clear()
         self._places.cache_clear()
 
-    def _visit(self, place: Place, principal: Principal) -> Visit:
+    def _visit(self, place: Place, principal: Principal, address: str) -> Visit:
         """Let a principal in, or refuse; the same visit is the same object until directory or principal change."""
         if self._served is not self._directory():
             self._forget()
-        key = (principal.id, place)
+        key = (principal.id, place, address)
         visit = self._visits.get(key)
         if visit is None or visit.principal is not principal:
-            visit = self._admission.enter(principal, self._endpoint(place, principal))
+            visit = self._admission.enter(principal, self._endpoint(place, principal), address)
             if len(self._visits) >= REMEMBERED:
                 self._visits.clear()
             self._visits[key] = visit

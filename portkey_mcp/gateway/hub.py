@@ -17,13 +17,14 @@ from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.catalogue import Choice
 from portkey_mcp.gateway.hub_lists import HubLists
 from portkey_mcp.gateway.hub_names import HubNames
-from portkey_mcp.gateway.lane import Lane, Means
+from portkey_mcp.gateway.lane import Lane
+from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.merged import CAPABILITIES, greeting
 from portkey_mcp.gateway.relabel import Relabel
 from portkey_mcp.gateway.single import wanted_of
 from portkey_mcp.gateway.snapshots import Answer, Snapshots
 from portkey_mcp.gateway.standing import Ready, Source, Wanted, attend, honoured, listen
-from portkey_mcp.gateway.visible import LISTINGS, used_thing
+from portkey_mcp.gateway.visible import LISTINGS, used_things
 from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.wire import Json
@@ -58,10 +59,11 @@ class Hub:
             return await self._listen(reply)
         if method == "logging/setLevel" and self._call.era == "legacy":
             return self._set_level()
-        used_thing(method, params)
+        used = used_things(method, params)
         lane, own = await self._names.route(method, params, self._lists.look_up)
         labels = self._names.labels(lane)
-        return labels.result(await lane.request(method, own, _Relabelled(reply, labels)))
+        called = used[0][1] if used else None
+        return labels.result(await lane.request(method, own, _Relabelled(reply, labels), called=called))
 
     async def notify(self, method: str, params: Json | None) -> None:
         """Pass a client's notification on to every server; one that cannot take it is passed over."""

@@ -9,18 +9,16 @@ import anyio
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.catalogue import Choice, Sources
 from portkey_mcp.gateway.hub_names import HubNames
-from portkey_mcp.gateway.lane import Lane, Means, Nobody
+from portkey_mcp.gateway.lane import Lane, Nobody
 from portkey_mcp.gateway.lasting import LONGEST, milliseconds, seconds_of, timed
+from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.merged import list_result, page_of
 from portkey_mcp.gateway.pages import pages
 from portkey_mcp.gateway.snapshots import Answer, Place, Snapshot, Snapshots
-from portkey_mcp.gateway.visible import LISTINGS, Listing
+from portkey_mcp.gateway.visible import HIDDEN, LISTINGS, Listing
 from portkey_mcp.model import Introduction, McpServer
 from portkey_mcp.policy.decide import Rules
-from portkey_mcp.policy.document import EMPTY
 from portkey_mcp.wire import Json, Raw
-
-_OPEN = Rules(EMPTY)
 
 
 class HubLists:
@@ -44,7 +42,7 @@ class HubLists:
         values = tuple(snapshot.value for _, snapshot in found)
         page = self._means.catalogue.written(
             self._place(method, cursor),
-            Sources(self._choice, self._rules, values, stale),
+            Sources(self._choice, self._rules, values, stale, self._means.pins.version),
             lambda: self._write(listing, found, cursor, stale),
         )
         if era == "legacy":
@@ -55,10 +53,9 @@ class HubLists:
 
     def _place(self, method: str, cursor: Any) -> tuple[Any, ...]:
         """Whose page of which list: all of a visitor that a decision can depend on, and where the page begins."""
-        who, endpoint = self._call.visit.principal, self._call.visit.endpoint
-        begins = cursor if cursor is None else str(cursor)
-        role = who.role_in(endpoint.workspace.slug)
-        return (endpoint.path, endpoint.workspace.slug, method, self._call.era, who.id, who.groups, role, begins)
+        visit, begins = self._call.visit, cursor if cursor is None else str(cursor)
+        place = visit.endpoint.path, visit.endpoint.workspace.slug
+        return (*place, method, self._call.era, visit.principal.id, self._rules.eyes(visit), begins)
 
     def _write(
         self, listing: Listing, found: Sequence[tuple[str, Snapshot]], cursor: Any, stale: Sequence[str]
@@ -68,8 +65,8 @@ class HubLists:
         for lane, snapshot in ((self._lanes[name], snapshot) for name, snapshot in found if snapshot.known):
             labels = self._names.labels(lane)
             # What is kept is each server's whole list: the policy and the bundle are those of now.
-            seen = (thing for thing in snapshot.value if lane.view.shows(listing.kind, thing[listing.key]))
-            things += [labels.listed(self._call.method, thing) for thing in seen]
+            seen = (lane.view.dressed(listing.kind, listing.key, thing) for thing in snapshot.value)
+            things += [labels.listed(self._call.method, thing) for thing in seen if thing is not HIDDEN]
         page, following = page_of(things, listing, cursor)
         return list_result(self._call.era, listing.member, page, following, stale)
 
@@ -78,7 +75,7 @@ class HubLists:
 
         A server without the capability has nothing, whatever it answers.
         """
-        lane = Lane(self._means, server, self._call, _OPEN)
+        lane = Lane(self._means, server, self._call, self._rules, whole=True)
         listing = LISTINGS[method]
         things: list[Any] = []
         capabilities = as_object((await lane.link()).hello.get("capabilities"))

@@ -83,17 +83,21 @@ class HubNames:
         if server is None:
             raise unknown(kind, name, self.call.era)
         lane = self.lanes[server]
-        own = plain_name(name, server)
-        if own is not None:
-            if not lane.view.shows(kind, own):
-                raise unknown(kind, name, self.call.era)
-            return lane, own
+        given = plain_name(name, server)
+        if given is not None:
+            return lane, given
         for anew in (False, True):
             for thing in await look_up(lane, method, anew):
-                own = thing.get("name") if isinstance(thing, dict) else None
-                if isinstance(own, str) and exposed(server, own) == name and lane.view.shows(kind, own):
-                    return lane, own
+                given = self._given(lane, kind, thing)
+                if given is not None and exposed(server, given) == name:
+                    return lane, given
         raise unknown(kind, name, self.call.era)
+
+    def _given(self, lane: Lane, kind: Kind, thing: Any) -> str | None:
+        """What the caller knows a thing of a list by, before the server's mark; None where it is hidden."""
+        own = thing.get("name") if isinstance(thing, dict) else None
+        terms = lane.view.terms(kind, own) if isinstance(own, str) else None
+        return None if terms is None else terms.rename or own
 
     def by_uri(self, uri: str) -> tuple[Lane, str]:
         """The server of a resource, and its own URI."""
@@ -136,7 +140,8 @@ class HubNames:
         mine = [uri for server, uri in filter(None, uris) if server == lane.server.name]
         if mine:
             part["resourceSubscriptions"] = mine
-        tasks = [task for owner, task in map(self.by_task, able.get("taskIds", [])) if owner is lane]
+        named = map(self.by_task, able.get("taskIds", []))
+        tasks = [task for owner, task in named if owner is lane and lane.mine(task)]
         if tasks:
             part["taskIds"] = tasks
         return part

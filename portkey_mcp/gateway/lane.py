@@ -1,29 +1,33 @@
 """One server as one caller sees it: policy, link, bridge and back. Endpoints are made of lanes."""
 
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+import time
+from typing import Any, Final
 
 import anyio
-from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND
 from mcp_types.methods import CLIENT_REQUESTS, SPEC_CLIENT_METHODS
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
-from portkey_mcp.errors import InvalidRequest, UpstreamError, UpstreamTimeout
+from portkey_mcp.errors import InvalidRequest, Refused, UpstreamError, UpstreamTimeout
 from portkey_mcp.gateway.bridge import legacy_on_modern, modern_on_legacy, same
 from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, modern_meta, own_fault
-from portkey_mcp.gateway.bridge.parked import Parking
-from portkey_mcp.gateway.bridge.way import Answers, Way, ignore, refuse, refuse_question, with_meta
+from portkey_mcp.gateway.bridge.way import Answers, Way, as_object, ignore, refuse, refuse_question, with_meta
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.catalogue import Catalogue
 from portkey_mcp.gateway.freshness import LIST_CHANGED
+from portkey_mcp.gateway.gate import GATED
 from portkey_mcp.gateway.lasting import timed
-from portkey_mcp.gateway.schemas import Schemas, callable_tools
-from portkey_mcp.gateway.visible import LISTINGS, View
-from portkey_mcp.model import Introduction, McpServer
+from portkey_mcp.gateway.means import Means
+from portkey_mcp.gateway.noting import Noting
+from portkey_mcp.gateway.offers import Defined, defined
+from portkey_mcp.gateway.schemas import callable_tools
+from portkey_mcp.gateway.started import task_in
+from portkey_mcp.gateway.visible import LISTINGS, Use, View, unknown
+from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
+from portkey_mcp.policy.document import EMPTY
+from portkey_mcp.policy.guards.redact import redact
 from portkey_mcp.policy.match import Pattern
-from portkey_mcp.sealing import KeyRing
-from portkey_mcp.telemetry.spans import Spans
+from portkey_mcp.policy.terms import FREE, Terms
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json, Raw
 
@@ -32,33 +36,14 @@ LEGACY_METHODS: Final = frozenset(
 )
 MODERN_METHODS: Final = frozenset(method for method, version in CLIENT_REQUESTS if version in MODERN_PROTOCOL_VERSIONS)
 
+_OPEN: Final = Rules(EMPTY)
+
 LEGACY_TASKS: Final = ("tasks/get", "tasks/list", "tasks/result", "tasks/cancel", "tasks/update")
 """Legacy tasks and the tasks extension share names and nothing else (SEP-2663): they never cross eras."""
 
 
-class Links(Protocol):
-    """Where links come from."""
-
-    async def link(self, server: McpServer, visitor: Introduction) -> Link:
-        """The caller's link to a server, opened when there is none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What every lane works with; made once by app.py. `timeout` is a call's, in seconds."""
-
-    links: Links
-    keyring: KeyRing
-    parking: Parking
-    schemas: Schemas
-    spans: Spans
-    timeout: float
-    catalogue: Catalogue = field(default_factory=Catalogue)
-
-
 class Lane:
-    """One server for one caller. Cheap: made anew for every message."""
+    """One server for one caller. Cheap: made anew for every message. `whole`: it shows all there is, hidden or not."""
 
     def __init__(
         self,
@@ -67,10 +52,16 @@ class Lane:
         call: Call,
         rules: Rules,
         chosen: tuple[Pattern, ...] | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         self.server = server
-        self.call = call
-        self.view = View(call.visit, server.name, rules, chosen)
+        self._rules = rules
+        self._held = rules.server(server.name)
+        self.call = call.without(self._held.refused) if self._held.refused else call
+        self.view = (
+            View(call.visit, server.name, _OPEN) if whole else View(call.visit, server.name, rules, chosen, means.pins)
+        )
         self._means = means
 
     async def link(self) -> Link:
@@ -86,26 +77,124 @@ class Lane:
             return legacy_hello(link.hello, self.call.version)
         return await self._cross(self.call.about("server/discover", self.call.params), link, None)
 
-    async def request(self, method: str, params: Json | None, reply: Answers) -> Json:
-        """Have the server answer one request, in the caller's era.
+    async def request(self, method: str, params: Json | None, reply: Answers, *, called: str | None = None) -> Json:
+        """Have the server answer one request, in the caller's era. `called` is what the client calls the thing it uses.
 
         Raises:
             InvalidRequest: hidden, unknown in this era, or contradicting its own headers.
+            Refused: policy does not let it pass.
             UpstreamError, UpstreamDown: as the upstream has it.
         """
         call = self.call.about(method, params)
         _check_era(call)
-        self.view.check(method, params, call.era)
         if method in LISTINGS:
             return await self._list(call, reply)
+        use = self.view.use(method, params, call.era, called)
+        if method.startswith("tasks/"):
+            self._check_task(as_object(params))
         self._stirred()
         try:
-            link = await self.link()
-            if call.era != link.era and method in LEGACY_TASKS:
-                raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {method}")
-            return await self._cross(call, link, reply)
+            if use is not None and method in GATED:
+                return await self._use(call, use, reply)
+            result = await self._sent(call, reply)
+            return self._own_tasks(result) if method == "tasks/list" else result
         finally:
             self._stirred()
+
+    async def _use(self, call: Call, use: Use, reply: Answers) -> Json:
+        """Answer a request that uses a tool, a prompt or a resource, and take note of it."""
+        noting = Noting(self._means.note, call, use.thing)
+        try:
+            result = await self._on_terms(call, use, reply, noting)
+            noting.ended(result)
+            return result
+        except Exception as error:
+            noting.failed(error)
+            raise
+        finally:
+            noting.done()
+
+    async def _on_terms(self, call: Call, use: Use, reply: Answers, noting: Noting) -> Json:
+        thing, terms = use.thing, use.terms
+        tool = None
+        if thing.kind == "tool":
+            if self.view.guarded or terms.check_arguments or terms.when is not None:
+                tool = await self._tool(thing.name)
+            if self.view.guarded and (tool is None or not self.view.offers(tool, terms)):
+                raise unknown("tool", use.called, call.era)
+            if terms.rename is not None:
+                call = call.about(call.method, {**(call.params or {}), "name": thing.name})
+
+        async def send(call: Call) -> Json:
+            began = time.perf_counter()
+            try:
+                return self.view.linked(await self._sent(call, reply, terms))
+            finally:
+                noting.upstream += time.perf_counter() - began
+
+        result = await self._means.gate.through(call, use, tool, self._rules, reply, send)
+        if thing.kind == "tool":
+            self._means.started.note(self.server.key, call.visit.principal.id, thing.name, result)
+        return result
+
+    async def _sent(self, call: Call, reply: Answers, terms: Terms = FREE) -> Json:
+        link = await self.link()
+        if self._held.refused and call.era == "modern":
+            declared = {CLIENT_CAPABILITIES_META_KEY: call.capabilities}
+            call = call.about(call.method, with_meta(call.params, lambda meta: {**meta, **declared}))
+        if call.era != link.era and call.method in LEGACY_TASKS:
+            raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {call.method}")
+        return await self._cross(call, link, reply, terms)
+
+    async def _tool(self, name: str) -> Json | None:
+        """How the server defines one of its tools; None when it lists none of that name."""
+        link = await self.link()
+
+        async def list_page(params: Json) -> Json:
+            page = await self.ask_link(link, "tools/list", params)
+            self._offered(page)
+            return page
+
+        return await self._means.offers.tool(link, name, list_page, self._means.catalogue.freshness)
+
+    def _offered(self, page: Json) -> None:
+        """Have the tools of a list recorded as they are; once for each list that is another one."""
+
+        def note(page: Json) -> Json:
+            tools = page.get("tools")
+            found = (tool for tool in (tools if isinstance(tools, list) else ()) if isinstance(tool, Defined))
+            self._means.pins.seen(
+                self.server,
+                self._held,
+                {str(tool["name"]): (tool.digest, tool.sent) for tool in found if "name" in tool},
+            )
+            return page
+
+        page = defined(page)
+        if isinstance(page, Raw):
+            page.once(("seen", self.server.key, self._held), note)
+        else:
+            note(page)
+
+    def _check_task(self, params: Json) -> None:
+        """Refuse a task whose tool is hidden, as one that does not exist."""
+        task = params.get("taskId")
+        if isinstance(task, str) and not self.mine(task):
+            raise InvalidRequest(INVALID_PARAMS, f"Unknown task: {task}")
+
+    def mine(self, task: Any) -> bool:
+        """Whether the caller may know of a task, by the server's own id of it."""
+        if self.view.whole:
+            return True
+        tool = self._means.started.tool(self.server.key, self.call.visit.principal.id, task)
+        return tool is not None and self.view.shows("tool", tool)
+
+    def _own_tasks(self, result: Json) -> Json:
+        """A list of tasks without those whose tool is hidden."""
+        tasks = result.get("tasks")
+        if self.view.whole or not isinstance(tasks, list):
+            return result
+        return {**result, "tasks": [task for task in tasks if self.mine(task_in({"task": task}))]}
 
     async def _list(self, call: Call, reply: Answers) -> Json:
         """A list as it is kept, as long as the server says that it is good; else as the server has it now."""
@@ -119,6 +208,7 @@ class Lane:
         result = await self._cross(call, link, reply)
         if call.method == "tools/list":
             result = callable_tools(link, result)
+            self._offered(result)
         catalogue.lasting.keep(call, link, result, asked)
         return self.view.listed(call.method, result)
 
@@ -148,18 +238,18 @@ class Lane:
             return params
         return with_meta(params, lambda meta: modern_meta(meta, self.call.capabilities, self.call.client_info, None))
 
-    async def _cross(self, call: Call, link: Link, reply: Answers | None) -> Json:
-        answers = _Filtered(self, reply) if reply is not None else Nobody()
+    async def _cross(self, call: Call, link: Link, reply: Answers | None, terms: Terms = FREE) -> Json:
+        answers = _Filtered(self, reply, terms) if reply is not None else Nobody()
         headers = None if call.era == link.era == "legacy" else await self._headers(call, link)
         try:
             try:
-                return await self._bridge(call, link, answers, headers)
+                return await self._bridge(call, link, answers, headers, terms)
             except UpstreamError as error:
                 if error.code != HEADER_MISMATCH or call.method != "tools/call" or link.era == "legacy":
                     raise
             # The upstream's tools changed under our headers (H5); it has refused the call, so it may be sent again.
             self._means.schemas.forget(link)
-            return await self._bridge(call, link, answers, await self._headers(call, link))
+            return await self._bridge(call, link, answers, await self._headers(call, link), terms)
         except UpstreamError as error:
             raise UpstreamError(own_fault(error.error), error.status, error.headers) from None
 
@@ -179,11 +269,13 @@ class Lane:
             return await link.request(method, self.bare(link, params), on_notification=ignore, on_request=refuse)
         raise UpstreamTimeout(link.server.name, f"no answer to {method} within {self._means.timeout:g} s")
 
-    async def _bridge(self, call: Call, link: Link, answers: Answers, headers: dict[str, str] | None) -> Json:
+    async def _bridge(
+        self, call: Call, link: Link, answers: Answers, headers: dict[str, str] | None, terms: Terms
+    ) -> Json:
         with self._means.spans.client(call.method, call.params, link) as span:
-            way = Way(
-                call, link, answers, self._means.timeout, headers, span.inject if span.injects else None, self.heard
-            )
+            timeout = terms.timeout or self._means.timeout
+            inject = span.inject if span.injects else None
+            way = Way(call, link, answers, timeout, headers, inject, self.heard, terms.max_timeout)
             if link.era == call.era:
                 result = await (same.legacy(way) if call.era == "legacy" else same.modern(way))
             elif call.era == "legacy":
@@ -202,15 +294,21 @@ def _check_era(call: Call) -> None:
 
 
 class _Filtered:
-    """The caller's side of a call, without news of what is hidden from it."""
+    """The caller's side of a call, without news of what is hidden from it, and of what may not pass."""
 
-    def __init__(self, lane: Lane, reply: Answers) -> None:
-        self._lane, self._reply = lane, reply
+    def __init__(self, lane: Lane, reply: Answers, terms: Terms) -> None:
+        self._lane, self._reply, self._redact = lane, reply, terms.redact
 
     async def notify(self, message: Json) -> None:
         self._lane.heard(message)
-        if self._lane.view.hears(message):
-            await self._reply.notify(message)
+        if not self._lane.view.hears(message):
+            return
+        if self._redact and "params" in message:
+            try:
+                message = {**message, "params": redact(self._redact, message["params"], "result").value}
+            except Refused:
+                return  # the message may not pass; whether the call's result may is decided when it comes
+        await self._reply.notify(message)
 
     async def ask(self, message: Json) -> Json:
         return await self._reply.ask(message)

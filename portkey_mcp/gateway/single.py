@@ -9,7 +9,8 @@ from mcp_types import INVALID_PARAMS
 from portkey_mcp.errors import InvalidRequest
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.lane import Lane, Means
+from portkey_mcp.gateway.lane import Lane
+from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.standing import Source, Tagged, Wanted, attend, honoured, listen
 from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
@@ -68,9 +69,13 @@ def wanted_of(call: Call) -> Wanted:
 
 
 def visible_filter(lane: Lane, wanted: Wanted) -> Wanted:
-    """The filter without resources that are hidden from this visitor."""
-    uris = wanted.get("resourceSubscriptions")
-    if lane.view.whole or not isinstance(uris, list):
+    """The filter without resources and tasks that are hidden from this visitor."""
+    if lane.view.whole:
         return wanted
-    seen = [uri for uri in uris if isinstance(uri, str) and lane.view.shows("resource", uri)]
-    return {**wanted, "resourceSubscriptions": seen}
+    seen: Json = {}
+    uris, tasks = wanted.get("resourceSubscriptions"), wanted.get("taskIds")
+    if isinstance(uris, list):
+        seen["resourceSubscriptions"] = [u for u in uris if isinstance(u, str) and lane.view.shows("resource", u)]
+    if isinstance(tasks, list):
+        seen["taskIds"] = [task for task in tasks if lane.mine(task)]
+    return {**wanted, **seen}

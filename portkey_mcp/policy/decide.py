@@ -9,7 +9,7 @@ answer holds, so no other spelling opens what is denied.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -64,19 +64,18 @@ class Deny:
 
 _UNRULED = Allow()
 _STRANGER = Deny(None, "no role in this workspace")
+_NOTHING: Mapping[str, str] = {}
 _NO_SERVER_POLICY = ServerPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """A rule, cut down to one kind of one server: only names, and for whom it is, are left to compare."""
+    """A rule, cut down to one kind of one server: only for whom it is (`bit`), and names, are left to compare."""
 
     index: int
-    rule: Rule
-    names: tuple[Test, ...]
-
-    def fits(self, fitting: int, name: str) -> bool:
-        return bool(fitting >> self.index & 1) and any(fit(name) for fit in self.names)
+    bit: int
+    fits: Test
+    enabled: bool | None
 
 
 class Rules:
@@ -87,8 +86,12 @@ class Rules:
         self._patterns = tuple(tuple(compile_pattern(text) for text in rule.match) for rule in policy.rules)
         self._near = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._cut_down)
         self._fitting = lru_cache(maxsize=_VISITORS_REMEMBERED)(self._fit)
+        self._folded = lru_cache(maxsize=_DECISIONS_REMEMBERED)(self._fold)
         self._decided = lru_cache(maxsize=_DECISIONS_REMEMBERED)(self._decide)
         self._shaping = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._shapes_something_of)
+        self._hiding = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._hides_some)
+        self._renamed = lru_cache(maxsize=_VISITORS_REMEMBERED)(self._renames)
+        self._renaming = tuple(index for index, rule in enumerate(policy.rules) if rule.rename is not None)
         self._by_address = any(rule.for_ is not None and rule.for_.networks is not None for rule in policy.rules)
 
     def decide(self, visit: Visit, thing: Thing) -> Allow | Deny:
@@ -128,6 +131,17 @@ class Rules:
         """
         return self._shaping(server)
 
+    def hides(self, kind: Kind, server: str) -> bool:
+        """Whether some rule could hide things of this kind of this server from somebody."""
+        return self._hiding(kind, server)
+
+    def renamed(self, visit: Visit, server: str) -> Mapping[str, str]:
+        """The tools of a server that this visitor knows by another name: that name -> the server's own."""
+        if not self._renaming:
+            return _NOTHING
+        who = self.who(visit)
+        return _NOTHING if who is None else self._renamed(server, self._fitting(who))
+
     def eyes(self, visit: Visit) -> object:
         """All of a visitor on which depends what is shown to it; equal for visitors who see the same."""
         who = self.who(visit)
@@ -138,22 +152,23 @@ class Rules:
         who = self.who(visit)
         if who is None:
             return []
-        fitting, names = self._fitting(who), _names(thing)
-        return [
-            near.index
-            for near in self._near(thing.kind, thing.server)
-            if any(near.fits(fitting, name) for name in names)
-        ]
+        fitting, near, names = self._fitting(who), self._near(thing.kind, thing.server), _names(thing)
+        return [one.index for one in near if fitting & one.bit and any(map(one.fits, names))]
 
     def _decide(self, thing: Thing, fitting: int) -> Allow | Deny:
-        near = self._near(thing.kind, thing.server)
+        near = [one for one in self._near(thing.kind, thing.server) if fitting & one.bit]
         names = _names(thing)
-        switches = [_switch(near, fitting, name) for name in names]
-        off = next((found for found in switches if found is not None and not found.rule.enabled), None)
+        applying = [[one for one in near if one.fits(name)] for name in names]
+        switches = [next((o for o in reversed(some) if o.enabled is not None), None) for some in applying]
+        off = next((found for found in switches if found is not None and not found.enabled), None)
         if off is not None:
             return Deny(off.index, f"disabled by rule {off.index + 1} of the policy")
-        terms = fold((n.index, n.rule) for n in near if any(n.fits(fitting, name) for name in names))
+        indexes = {one.index for some in applying for one in some} if len(names) > 1 else [o.index for o in applying[0]]
+        terms = self._folded(tuple(sorted(indexes)))
         return Allow(switches[0].index if switches[0] is not None else None, terms)
+
+    def _fold(self, indexes: tuple[int, ...]) -> Terms:
+        return fold((index, self.policy.rules[index]) for index in indexes)
 
     def _fit(self, who: Who) -> int:
         """The rules that are for this visitor, one bit each."""
@@ -172,13 +187,26 @@ class Rules:
             )
         )
 
+    def _hides_some(self, kind: Kind, server: str) -> bool:
+        return any(near.enabled is False for near in self._near(kind, server))
+
+    def _renames(self, server: str, fitting: int) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for index in self._renaming:
+            rule = self.policy.rules[index]
+            place, _, own = rule.match[0].removeprefix("tool:").partition("/")
+            if place == server and fitting >> index & 1:
+                found = {given: name for given, name in found.items() if name != own}
+                found[rule.rename or own] = own
+        return found
+
     def _cut_down(self, kind: Kind, server: str) -> tuple[_Near, ...]:
         """The rules about one kind of one server that say something, in the order of the document."""
         near = []
         for index, (rule, patterns) in enumerate(zip(self.policy.rules, self._patterns, strict=True)):
             names = tuple(p.name for p in patterns if kind in p.kinds and p.server(server))
             if names and _says_something(rule):
-                near.append(_Near(index, rule, names))
+                near.append(_Near(index, 1 << index, names[0] if len(names) == 1 else _any_of(names), rule.enabled))
         return tuple(near)
 
 
@@ -215,6 +243,5 @@ def _says_something(rule: Rule) -> bool:
     return rule.enabled is not None or bool(rule.limits) or any(getattr(rule, name) is not None for name in FOLDED)
 
 
-def _switch(near: tuple[_Near, ...], fitting: int, name: str) -> _Near | None:
-    """The last rule that says whether a thing of this name is enabled; None when none does."""
-    return next((one for one in reversed(near) if one.rule.enabled is not None and one.fits(fitting, name)), None)
+def _any_of(tests: tuple[Test, ...]) -> Test:
+    return lambda name: any(test(name) for test in tests)

@@ -33,6 +33,8 @@ _OF_PREFIX: dict[str, frozenset[Kind]] = {
 
 _SERVER = re.compile(r"[A-Za-z0-9_.*?-]+")
 
+_HOST_OF_FILE = re.compile(r"^file://[^/]+/")
+
 _COMPILED = 10_000
 """Patterns kept compiled, of all policies and bundles; each is a few hundred bytes."""
 
@@ -88,13 +90,20 @@ def glob(text: str) -> Test:
 
 
 def readings(uri: str) -> tuple[str, ...]:
-    """The URI as written, then as a server may come to read it: see `plain`. One element when there is no other way."""
+    """The URI as written, then as a server may come to read it. One element when there is no other way.
+
+    See `plain`; and a server may pass over a query, a fragment, or the host of a `file:` URI.
+    """
     found = [uri]
     for _ in range(_ROUNDS):
         simpler = plain(found[-1])
         if simpler == found[-1]:
             break
         found.append(simpler)
+    for one in tuple(found):
+        bare = _HOST_OF_FILE.sub("file:///", re.split(r"[?#]", one, maxsplit=1)[0])
+        if bare not in found:
+            found.append(bare)
     return tuple(found)
 
 

@@ -1,7 +1,8 @@
 """What the members of a rule may say, one type each: limits, redactions, fixed arguments, whom a rule is for."""
 
 import ipaddress
-from typing import Annotated, Any, Final, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -9,20 +10,24 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StrictBool,
     StrictInt,
     StrictStr,
+    TypeAdapter,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from portkey_mcp.model import Role
 from portkey_mcp.policy.conditions import LONGEST as LONGEST_CONDITION
 from portkey_mcp.policy.conditions import Condition
 from portkey_mcp.policy.guards.regex import compile_own
 from portkey_mcp.policy.match import compile_pattern
-from portkey_mcp.policy.measures import Size
+from portkey_mcp.policy.measures import Size, size
 
 LONGEST_PATTERN: Final = 1024
 """Characters of one pattern; eight times the longest tool name the protocol advises, and room for URIs."""
@@ -40,20 +45,36 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
 
 
-def _patterns(value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
+@dataclass(eq=False, slots=True)
+class _Short:
+    """In the JSON Schema, a short form beside the long one."""
+
+    form: dict[str, Any]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [self.form, handler(schema)]}
+
+
+def _patterns(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not value:
         raise ValueError("must be a pattern like server/tool, or a list of at least one")
-    for text in texts:
-        if len(text) > LONGEST_PATTERN:
-            raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}")
-        compile_pattern(text)
-    return tuple(texts)
+    return value
+
+
+def _pattern(text: Any) -> str:
+    if not isinstance(text, str):
+        raise ValueError("must be a pattern like server/tool")
+    if len(text) > LONGEST_PATTERN:
+        raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}")
+    compile_pattern(text)
+    return text
 
 
 _ONE = {"type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN}
 Match = Annotated[
-    tuple[str, ...],
+    tuple[Annotated[str, BeforeValidator(_pattern)], ...],
     BeforeValidator(_patterns),
     WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
 ]
@@ -199,6 +220,8 @@ class MaxResult(Part):
 
 
 def _max_result(value: Any) -> Any:
+    if isinstance(value, int | float):
+        size(value)  # which refuses it, and says what a size is
     return {"size": value} if isinstance(value, str) else value
 
 
@@ -210,8 +233,11 @@ def _condition(value: Any) -> Condition:
     return Condition(value)
 
 
-Redactions = tuple[Annotated[Redaction, BeforeValidator(_redaction)], ...]
-Largest = Annotated[MaxResult, BeforeValidator(_max_result)]
+Redactions = tuple[
+    Annotated[Redaction, BeforeValidator(_redaction), _Short({"enum": list(get_args(Recogniser))})],
+    ...,
+]
+Largest = Annotated[MaxResult, BeforeValidator(_max_result), _Short(TypeAdapter(Size).json_schema())]
 When = Annotated[
     Any,
     BeforeValidator(_condition),

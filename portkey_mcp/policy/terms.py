@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from portkey_mcp.policy.conditions import Condition
 from portkey_mcp.policy.document import Rule
@@ -37,7 +38,7 @@ class Terms:
     check_arguments: bool = False
     when: Condition | None = None
     redact: tuple[Redaction, ...] = ()
-    hidden_text: str = "keep"
+    hidden_text: Literal["keep", "remove", "refuse"] = "keep"
     require_approval: bool = False
     said: Mapping[str, int] = field(default_factory=dict, compare=False)
 

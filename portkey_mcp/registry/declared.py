@@ -10,6 +10,15 @@ from portkey_mcp.settings import Auth
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredPolicy:
+    """A policy document: its text, the data that it says, and the name of the file that it stands in."""
+
+    text: str
+    data: Any
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """The whole of a file. `workspaces` carry their parsed policy, `policies` the documents it was parsed from.
 
@@ -20,6 +29,6 @@ class Declared:
     auth: Auth | None = None
     hosts: Mapping[str, str] = field(default_factory=dict)
     workspaces: Mapping[str, Workspace] = field(default_factory=dict)
-    policies: Mapping[str, Any] = field(default_factory=dict)
+    policies: Mapping[str, DeclaredPolicy] = field(default_factory=dict)
     api_keys: tuple[DeclaredKey, ...] = ()
     files: tuple[Path, ...] = ()

@@ -3,8 +3,9 @@
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import yaml
 from pydantic import ValidationError
 
 from portkey_mcp.errors import Mistake, Mistakes
@@ -12,12 +13,16 @@ from portkey_mcp.model import Bundle, DeclaredKey, McpServer, Workspace
 from portkey_mcp.policy import document as policy
 from portkey_mcp.registry import references
 from portkey_mcp.registry.checks import bundle_problems, host_problems, server_problems
-from portkey_mcp.registry.declared import Declared
+from portkey_mcp.registry.declared import Declared, DeclaredPolicy
 from portkey_mcp.registry.names import slug_problem
 from portkey_mcp.registry.schema import HINTS, BundlePart, Document, KeyPart, ServerPart, WorkspacePart
 from portkey_mcp.registry.source import Loc, Source
+from portkey_mcp.registry.values import value_problems
 from portkey_mcp.registry.wording import mistakes
 from portkey_mcp.settings import origin_problem
+
+LONGEST_POLICY: Final = 1_000_000
+"""Characters of a policy document: some 10,000 rules, read in a few seconds."""
 
 
 def load(path: Path, named: list[Path] | None = None) -> Declared:
@@ -32,16 +37,38 @@ def load(path: Path, named: list[Path] | None = None) -> Declared:
 
 
 def load_policy(path: Path) -> tuple[policy.Policy, Any]:
-    """Read a policy document: parsed, and as it was written.
+    """Read a policy document from a file: parsed, and the data that it says.
 
     Raises:
         Mistakes: all that is wrong in it.
     """
-    source = Source(_text(path), str(path))
+    return parse_policy(text_of(path), str(path))
+
+
+def parse_policy(text: str, file: str) -> tuple[policy.Policy, Any]:
+    """Read a policy document: parsed, and the data that it says, which is JSON. `file` is what mistakes call it.
+
+    Stricter than `policy.parse`: a key without a value is a mistake, since a rule whose `enabled:` or `for:` was left
+    open would hold for nobody or for everybody.
+
+    Raises:
+        Mistakes: all that is wrong in it, in its order.
+    """
+    if len(text) > LONGEST_POLICY:
+        raise Mistakes([Mistake(f"has {len(text)} characters; a policy has at most {LONGEST_POLICY}", file=file)])
+    source = Source(text, file)
+    if source.data is None:
+        raise Mistakes([source.mistake((), "the document is empty; expected at least `version: 1`")])
+    wrong = [source.mistake(loc, what) for loc, what in value_problems(source.data)]
     try:
-        return policy.parse(source.data), source.data
+        parsed = policy.parse(source.data)
     except ValidationError as error:
-        raise Mistakes(mistakes(error, source, policy.Policy)) from None
+        told = mistakes(error, source, policy.Policy)
+        places = {(one.line, one.column) for one in told}
+        wrong = told + [one for one in wrong if (one.line, one.column) not in places]
+    if wrong:
+        raise Mistakes(sorted(wrong, key=lambda one: (one.line, one.column)))
+    return parsed, source.data
 
 
 def schema() -> dict[str, Any]:
@@ -57,9 +84,9 @@ class _Reading:
         self._path = path
         self._files = named
         self._files.append(path)
-        self._source = Source(_text(path), str(path))
+        self._source = Source(text_of(path), str(path))
         self._wrong: list[Mistake] = []
-        self._policies: dict[str, Any] = {}
+        self._policies: dict[str, DeclaredPolicy] = {}
 
     def declared(self) -> Declared:
         document = self._document()
@@ -144,14 +171,21 @@ class _Reading:
             path = self._path.parent / given
             self._files.append(path)
             try:
-                parsed, self._policies[slug] = load_policy(path)
+                text = text_of(path)
+                parsed, data = parse_policy(text, str(path))
+                self._policies[slug] = DeclaredPolicy(text, data, given)
                 return parsed
             except Mistakes as wrong:
                 missing = not path.exists()
                 self._wrong += [self._source.mistake(loc, f"there is no file {path}")] if missing else wrong.mistakes
                 return policy.EMPTY
         if given is not None:
-            self._policies[slug] = self._source.data["workspaces"][slug]["policy"]
+            data = self._source.data["workspaces"][slug]["policy"]
+            problems = [((*loc, *inner), what) for inner, what in value_problems(data)]
+            for inner, what in problems:
+                self._add(inner, what)
+            if not problems:
+                self._policies[slug] = DeclaredPolicy(_dumped(data), data, self._path.name)
         return given or policy.EMPTY
 
     def _add(self, loc: Loc, what: str, *, key: bool = False) -> None:
@@ -197,9 +231,26 @@ def _without(data: Any, locs: Iterable[Loc]) -> Any:
     return rest
 
 
-def _text(path: Path) -> str:
+def _dumped(data: Any) -> str:
+    """A policy that stands in portkey.yaml itself, as a document of its own."""
+    return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors and aliases, which nobody wrote."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def text_of(path: Path) -> str:
+    """A file's text as it is written, its line breaks included.
+
+    Raises:
+        Mistakes: it cannot be read, or is not UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise Mistakes([Mistake(f"cannot be read: {error.strerror}", file=str(path))]) from None
     except UnicodeDecodeError as error:

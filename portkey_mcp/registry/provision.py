@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portkey_mcp.errors import Mistake
+from portkey_mcp.registry import policies
 from portkey_mcp.registry.declared import Declared
 from portkey_mcp.registry.rows import bundle_columns, server_columns
 from portkey_mcp.registry.tables import BundleRow, HostRow, Managed, Member, ServerRow, WorkspaceRow
@@ -38,7 +39,9 @@ async def take_over(session: AsyncSession, declared: Declared) -> None:
         if row is None:
             row = WorkspaceRow(slug=slug, origin="file")
             session.add(row)
-        row.name, row.policy = workspace.name, declared.policies.get(slug)
+        row.name = workspace.name
+        await session.flush()
+        await policies.declare(session, row, declared.policies.get(slug))
     await session.flush()
     await _refuse_crossed(session, ServerRow, bundles, "server")
     await _refuse_crossed(session, BundleRow, servers, "bundle")
@@ -57,9 +60,9 @@ async def take_over(session: AsyncSession, declared: Declared) -> None:
 async def leave(session: AsyncSession, declared: Declared, occupied: Collection[str]) -> None:
     """Remove the workspaces that left the file, unless something in them was made by hand or they are `occupied`.
 
-    One that stays belongs to no file from then on, and has no policy: that was the file's.
+    One that stays belongs to no file from then on, and keeps no policy that was the file's.
     """
-    kept = set(occupied)
+    kept = set(occupied) | await policies.made_by_hand(session)
     tables: tuple[type[Member], ...] = (ServerRow, BundleRow)
     for table in tables:
         kept |= set(await session.scalars(select(table.workspace).where(table.origin != "file")))
@@ -67,7 +70,8 @@ async def leave(session: AsyncSession, declared: Declared, occupied: Collection[
         if row.slug in declared.workspaces:
             continue
         if row.slug in kept:
-            row.origin, row.policy = "cli", None
+            row.origin = "cli"
+            await policies.declare(session, row, None)
         else:
             await session.delete(row)
 

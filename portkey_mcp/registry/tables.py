@@ -97,7 +97,10 @@ class PolicyVersionRow(Base):
 
 
 class DefinitionRow(Base):
-    """One definition that a server offered of one of its tools. `state`: `allowed`, `pending` or `refused`."""
+    """One definition that a server offered of one of its tools. `state`: `allowed`, `pending` or `refused`.
+
+    The definition itself comes last: SQLite walks through all of a row that stands before the column it is asked for.
+    """
 
     __tablename__ = "definitions"
 
@@ -105,8 +108,8 @@ class DefinitionRow(Base):
     server: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[str] = mapped_column(primary_key=True)
-    definition: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str]
     first_seen: Mapped[datetime] = mapped_column(Instant)
     decided_by: Mapped[str]
     decided_at: Mapped[datetime | None] = mapped_column(Instant)
+    definition: Mapped[dict[str, Any]] = mapped_column(JSON)

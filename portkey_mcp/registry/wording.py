@@ -32,6 +32,15 @@ EXPECTED: Final[Mapping[str, str]] = {
     "model_attributes_type": "keys and values",
 }
 
+BOUNDS: Final[Mapping[str, str]] = {
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+    "string_too_short": "expected {min_length} or more characters",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_pattern_mismatch": "expected text that fits {pattern}",
+}
+"""What a value of the right kind must keep to."""
+
 Hints = Mapping[str, str]
 """Words that are wrong here but common elsewhere, and what to write instead."""
 
@@ -41,19 +50,20 @@ def mistakes(
 ) -> list[Mistake]:
     """One mistake for each error, each once, in the order of the file.
 
-    `model` is what was validated against: it knows which keys a place may have.
+    `model` is what was validated against: it knows which keys a place may have. A key that is missing because it is
+    misspelt is one mistake, not two.
     """
-    found = {
-        str(m): m for wrong in error.errors(include_url=False) for m in [_mistake(wrong, source, model, hints or {})]
-    }
+    errors = error.errors(include_url=False)
+    meant = {(*wrong["loc"][:-1], *_nearest(wrong, model)) for wrong in errors if wrong["type"] == "extra_forbidden"}
+    told = [wrong for wrong in errors if wrong["type"] != "missing" or wrong["loc"] not in meant]
+    found = {str(m): m for wrong in told for m in [_mistake(wrong, source, model, hints or {})]}
     return sorted(found.values(), key=lambda mistake: (mistake.line, mistake.column))
 
 
 def _mistake(wrong: ErrorDetails, source: Source, model: type[BaseModel], hints: Hints) -> Mistake:
     loc = wrong["loc"]
     if wrong["type"] == "extra_forbidden":
-        known = [name for name in fields_at(model, loc[:-1]) if name != loc[-1]]
-        return source.mistake(loc, _unknown("key", str(loc[-1]), known, hints), key=True)
+        return source.mistake(loc, _unknown("key", str(loc[-1]), _known(wrong, model), hints), key=True)
     if wrong["type"] == "missing":
         return source.mistake(loc[:-1], f"the key {str(loc[-1])!r} is missing", key=True)
     if wrong["type"] == "invalid_key":
@@ -64,10 +74,21 @@ def _mistake(wrong: ErrorDetails, source: Source, model: type[BaseModel], hints:
         return source.mistake(loc, _choice(wrong))
     if wrong["type"] == "not_supported":
         return source.mistake(loc, wrong["msg"], key=True)
+    if wrong["type"] in BOUNDS:
+        return source.mistake(loc, BOUNDS[wrong["type"]].format(**wrong["ctx"]))
     expected = EXPECTED.get(wrong["type"])
     if expected is None:
         return source.mistake(loc, wrong["msg"].removeprefix("Value error, "))
     return source.mistake(loc, f"expected {expected}, found {_kind(wrong['input'])}" + _quotes(wrong))
+
+
+def _known(wrong: ErrorDetails, model: type[BaseModel]) -> list[str]:
+    *place, last = wrong["loc"]
+    return [name for name in fields_at(model, place) if name != last]
+
+
+def _nearest(wrong: ErrorDetails, model: type[BaseModel]) -> list[str]:
+    return difflib.get_close_matches(str(wrong["loc"][-1]), _known(wrong, model), 1)
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:

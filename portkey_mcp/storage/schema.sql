@@ -79,11 +79,11 @@ CREATE TABLE definitions (
 	server VARCHAR NOT NULL, 
 	name VARCHAR NOT NULL, 
 	digest VARCHAR NOT NULL, 
-	definition JSON NOT NULL, 
 	state VARCHAR NOT NULL, 
 	first_seen DATETIME NOT NULL, 
 	decided_by VARCHAR NOT NULL, 
 	decided_at DATETIME, 
+	definition JSON NOT NULL, 
 	CONSTRAINT pk_definitions PRIMARY KEY (workspace, server, name, digest), 
 	CONSTRAINT fk_definitions_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );

@@ -2,6 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from tests.cli.program import run
 
@@ -43,3 +45,49 @@ def test_schema_prints_a_json_schema(which: str, member: str) -> None:
 
 def test_schema_knows_no_other_file() -> None:
     assert run("schema", "other").code == 2
+
+
+POLICY = """\
+version: 1
+rules:
+  - match: "*"
+    timeout: 60s
+    max_result: 150KB
+    limits: [{calls: 1000, per: day, each: user}]
+  - match: "linear/delete_*"
+    enabled: false
+  - match: "files/write_file"
+    for: {roles: [member], groups: [contractors]}
+    enabled: false
+  - match: "github/create_*"
+    limits: [{calls: 20, per: hour, each: user}, {calls: 200, per: day, each: workspace}, {concurrent: 2, each: user}]
+    require_approval: true
+    when: "args.repo.startsWith('acme/')"
+    redact: [email, secrets]
+  - match: [crm/export, "prompt:crm/*"]
+    for: {networks: [10.0.0.0/8]}
+    max_result: {size: 1MB, over: refuse}
+    limits: [{cost: 50, per: month, each: [user, tool]}]
+    redact: [{pattern: "ACME-[0-9]+", name: ticket, in: both, do: block}]
+servers:
+  linear: {new_tools: review, pin: true}
+"""
+
+
+def test_the_schema_of_a_policy_knows_every_member_and_no_typo() -> None:
+    judge = Draft202012Validator(json.loads(run("schema", "policy").out))
+
+    assert [error.message for error in judge.iter_errors(yaml.safe_load(POLICY))] == []
+    for right, wrong in (
+        ("enabled:", "enabeld:"),
+        ("timeout: 60s", "timeout: 60"),
+        ("max_result: 150KB", "max_result: 150 kilo"),
+        ("per: hour", "per: huor"),
+        ("each: workspace", "each: workspaces"),
+        ("redact: [email", "redact: [emial"),
+        ("over: refuse", "over: refused"),
+        ("new_tools: review", "new_tools: reviewed"),
+        ("pin: true", "pins: true"),
+    ):
+        assert right in POLICY
+        assert not judge.is_valid(yaml.safe_load(POLICY.replace(right, wrong))), wrong

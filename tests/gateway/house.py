@@ -13,10 +13,12 @@ from portkey_mcp.gateway.bridge.way import Way
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.catalogue import Catalogue
 from portkey_mcp.gateway.corridor import Corridor
-from portkey_mcp.gateway.lane import Lane, Means
+from portkey_mcp.gateway.lane import Lane
+from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Session, Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
+from portkey_mcp.gateway.visible import NO_PINS, Pins
 from portkey_mcp.model import Bundle, Endpoint, Era, Principal, Visit, Workspace
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.policy.document import Policy, parse
@@ -142,22 +144,27 @@ class House:
 
 @asynccontextmanager
 async def house(
-    *links: MemoryLink, hidden: Sequence[str] = (), bundles: Sequence[Bundle] = (), timeout: float = 5.0
+    *links: MemoryLink,
+    hidden: Sequence[str] = (),
+    bundles: Sequence[Bundle] = (),
+    timeout: float = 5.0,
+    policy: Policy | None = None,
+    pins: Pins = NO_PINS,
 ) -> AsyncIterator[House]:
-    """Open a gateway on these upstreams."""
+    """Open a gateway on these upstreams; `policy`, or one that hides `hidden`."""
     upstreams = Upstreams({link.server.name: link for link in links})
     workspace = Workspace(
         slug="team",
         name="The team",
         servers={link.server.name: link.server for link in links},
         bundles={bundle.name: bundle for bundle in bundles},
-        policy=hiding(*hidden) if hidden else None,
+        policy=hiding(*hidden) if hidden else policy,
     )
     keyring = KeyRing.generate()
     async with anyio.create_task_group() as tasks:
         clock = Clock()
         catalogue = Catalogue(clock)
-        means = Means(upstreams, keyring, Parking(keyring, tasks), Schemas(), SILENT, timeout, catalogue)
+        means = Means(upstreams, keyring, Parking(keyring, tasks), Schemas(), SILENT, timeout, catalogue, pins=pins)
         snapshots = Snapshots(tasks, catalogue.freshness, clock)
         sessions = Sessions(keyring, days=30)
         yield House(upstreams, workspace, means, snapshots, Corridor(means, snapshots), sessions, tasks, clock)

@@ -1,5 +1,6 @@
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.hub_names import HubNames
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.naming import exposed
+from portkey_mcp.gateway.started import Started
+from portkey_mcp.gateway.visible import NO_PINS
 from portkey_mcp.model import Endpoint, Principal, Visit, Workspace
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.sealing import KeyRing
@@ -31,7 +34,8 @@ def names(
 ) -> HubNames:
     principal = replace(principal, everywhere="member")
     call = Call(Visit(principal, Endpoint("hub", Workspace(team, team, {}, {}))), 1, "", None, "modern", "2026-07-28")
-    lanes = {name: Lane(None, MemoryLink(name).server, call, Rules(hiding(*hidden))) for name in servers}  # type: ignore[arg-type]
+    means: Any = SimpleNamespace(pins=NO_PINS, started=Started())
+    lanes = {name: Lane(means, MemoryLink(name).server, call, Rules(hiding(*hidden))) for name in servers}
     return HubNames(KEYS, call, lanes)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.errors import InvalidRequest
-from portkey_mcp.gateway.visible import LISTINGS, View, used_thing
+from portkey_mcp.gateway.visible import LISTINGS, View, used_things
 from portkey_mcp.model import Endpoint, Visit, Workspace
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.policy.match import compile_pattern
@@ -31,7 +31,7 @@ def test_what_is_listed_can_be_used_and_what_is_not_cannot(name: str, kind: str)
     method, use = {"tools": ("tools/list", "tools/call"), "prompts": ("prompts/list", "prompts/get")}[kind]
     listed = HIDING.listed(method, {kind: [{"name": name}]})[kind]
     try:
-        HIDING.check(use, {"name": name}, "modern")
+        HIDING.use(use, {"name": name}, "modern")
         usable = True
     except InvalidRequest:
         usable = False
@@ -56,21 +56,21 @@ def test_what_is_listed_can_be_used_and_what_is_not_cannot(name: str, kind: str)
 )
 def test_every_use_of_a_hidden_thing_is_refused_as_unknown(method: str, params: Json) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        HIDING.check(method, params, "modern")
+        HIDING.use(method, params, "modern")
     assert caught.value.code == -32602
     assert "hidden" not in str(caught.value)
 
 
 def test_a_legacy_client_gets_its_own_code_for_an_unknown_resource() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        HIDING.check("resources/read", {"uri": "file:///secret"}, "legacy")
+        HIDING.use("resources/read", {"uri": "file:///secret"}, "legacy")
     assert (caught.value.code, caught.value.data) == (-32002, {"uri": "file:///secret"})
 
 
 @pytest.mark.parametrize("params", [None, {}, {"name": None}, {"name": 7}, {"name": ["secret"]}])
 def test_a_use_that_names_nothing_is_refused(params: Json | None) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        used_thing("tools/call", params)
+        used_things("tools/call", params)
     assert caught.value.code == -32602
 
 
@@ -78,7 +78,7 @@ def test_a_use_that_names_nothing_is_refused(params: Json | None) -> None:
 def test_no_params_do_worse_than_an_invalid_request(params: Json) -> None:
     for method in ("tools/call", "resources/read", "completion/complete", "vendor/method"):
         with suppress(InvalidRequest):
-            HIDING.check(method, params, "legacy")
+            HIDING.use(method, params, "legacy")
 
 
 def test_a_view_from_which_nothing_can_be_hidden_passes_results_as_they_are() -> None:

@@ -9,13 +9,14 @@ from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import Bundle, DeclaredKey, McpServer, Workspace
 from portkey_mcp.policy.document import EMPTY, parse
-from portkey_mcp.registry.declared import Declared
+from portkey_mcp.registry.declared import Declared, DeclaredPolicy
 from portkey_mcp.registry.registry import Registry
 
 pytestmark = pytest.mark.anyio
 
 CI_KEY = "ci-" + "k" * 30
-POLICY = {"rules": [{"match": "*", "enabled": False}]}
+RULES = {"rules": [{"match": "*", "enabled": False}]}
+POLICY = DeclaredPolicy("rules: [{match: '*', enabled: false}]", RULES, "rules.yaml")
 
 
 def server(name: str, url: str = "https://x/mcp", slug: str = "demo") -> McpServer:
@@ -43,7 +44,7 @@ async def test_what_is_declared_is_there_and_what_left_is_gone(registry: Registr
     directory = await registry.directory()
     assert directory.workspaces["demo"].servers == {"a": server("a"), "b": server("b")}
     assert directory.workspaces["demo"].bundles == {"reading": Bundle("demo", "reading", "", ("a/*",))}
-    assert directory.workspaces["demo"].policy == parse(POLICY)
+    assert directory.workspaces["demo"].policy == parse(RULES)
     assert directory.workspaces["second"].servers == {"c": server("c", slug="second")}
     assert directory.hosts == {"a.example.com": "demo/a", "b.example.com": "demo"}
     assert set((await registry.origins()).values()) == {"file"}

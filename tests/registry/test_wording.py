@@ -16,12 +16,20 @@ class Inner(BaseModel):
     for_: int = Field(default=0, alias="for")
 
 
+class Needed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    match: str
+
+
 class Outer(BaseModel):
     model_config = ConfigDict(extra="forbid")
     servers: dict[StrictStr, Inner] = {}
     listed: Annotated[list[Inner] | None, "whatever"] = None
     kind: Literal["http", "sse"] = "http"
     wanted: StrictStr = Field(default="", max_length=3)
+    least: int = Field(default=1, ge=1, le=9)
+    fits: str = Field(default="a", min_length=1, pattern="^a*$")
+    needed: Needed | None = None
 
 
 @pytest.mark.parametrize(
@@ -42,7 +50,13 @@ class Outer(BaseModel):
         ("1: 2", "f:1:1: expected text as a key, found a number"),
         ("kind: htp", "f:1:7: expected 'http' or 'sse'; did you mean 'http'?"),
         ("kind: 3", "f:1:7: expected 'http' or 'sse'"),
-        ("wanted: abcd", "f:1:9: String should have at most 3 characters"),
+        ("wanted: abcd", "f:1:9: expected at most 3 characters"),
+        ("least: 0", "f:1:8: expected at least 1"),
+        ("least: 10", "f:1:8: expected at most 9"),
+        ("fits: B", "f:1:7: expected text that fits ^a*$"),
+        ("fits: ''", "f:1:7: expected 1 or more characters"),
+        ("needed: {mach: x}", "f:1:10: unknown key 'mach'; did you mean 'match'?"),
+        ("needed: {other: x}", "f:1:1: the key 'match' is missing\nf:1:10: unknown key 'other'; expected match"),
         ("wanted: yes", "f:1:9: expected text, found true or false; put it in quotes"),
         ("wanted: {a: hush}", "f:1:9: expected text, found keys and values"),
     ],
@@ -51,7 +65,9 @@ def test_each_kind_of_error(text: str, line: str) -> None:
     source = Source(text, "f")
     with pytest.raises(ValidationError) as wrong:
         Outer.model_validate(source.data)
-    assert [str(mistake) for mistake in mistakes(wrong.value, source, Outer, {"args": "write it in command"})] == [line]
+    assert [
+        str(mistake) for mistake in mistakes(wrong.value, source, Outer, {"args": "write it in command"})
+    ] == line.split("\n")
 
 
 def test_all_errors_come_in_the_order_of_the_file() -> None:
@@ -67,6 +83,6 @@ def test_unknown_words_elsewhere_read_the_same() -> None:
 
 
 def test_the_keys_of_a_place_are_found_through_unions_and_lists() -> None:
-    assert fields_at(Outer, ()) == ["servers", "listed", "kind", "wanted"]
+    assert fields_at(Outer, ()) == ["servers", "listed", "kind", "wanted", "least", "fits", "needed"]
     assert fields_at(Outer, ("servers", "any")) == ["command", "enabled", "for"]
     assert fields_at(Outer, ("listed", 0)) == ["command", "enabled", "for"]

@@ -1,12 +1,21 @@
 """Alembic's part: what the migrations make, and that they come as a whole or not at all."""
 
+import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from portkey_mcp.registry.document import parse_policy
+from portkey_mcp.registry.tables import PolicyVersionRow
+from portkey_mcp.storage.migrate import MIGRATIONS
 from portkey_mcp.storage.upgrade import schema, upgrade
 
 
@@ -43,3 +52,25 @@ def test_the_schema_is_sql_that_makes_the_same(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
         connection.executescript(schema())
         assert "".join(f"{line}\n" for line in connection.iterdump()) == schema()
+
+
+def test_a_policy_of_before_there_were_versions_becomes_the_first_one(tmp_path: Path) -> None:
+    config, path = Config(), tmp_path / "a.db"
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        rows = [("old", json.dumps({"rules": [{"match": "a/é*"}]}), "file"), ("none", None, "cli")]
+        connection.executemany("INSERT INTO workspaces (slug, name, policy, origin) VALUES (?1, ?1, ?2, ?3)", rows)
+        connection.commit()
+    upgrade(path)
+
+    engine = create_engine(f"sqlite:///{path}")
+    with Session(engine) as session:
+        [version] = session.scalars(select(PolicyVersionRow)).all()
+    engine.dispose()
+    assert (version.workspace, version.number, version.origin, version.at.tzinfo) == ("old", 1, "file", UTC)
+    assert parse_policy(version.text, "f")[0].rules[0].match == ("a/é*",)

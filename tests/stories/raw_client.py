@@ -15,10 +15,11 @@ Json = dict[str, Any]
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 INFO: Json = {"name": "raw-client", "version": "1", "x-unknown": [None, 2**64]}
+CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 ENVELOPE: Json = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
     "io.modelcontextprotocol/clientInfo": INFO,
-    "io.modelcontextprotocol/clientCapabilities": {"x-unknown": {"none": None, "large": 2**65}},
+    CAPABILITIES_KEY: {"x-unknown": {"none": None, "large": 2**65}},
 }
 NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 BOTH = "application/json, text/event-stream"
@@ -78,16 +79,22 @@ class Opened:
 
 
 class RawClient:
-    """A client at one URL. `session` is the legacy session's id once `hello` has been said."""
+    """A client at one URL. `session` is the legacy session's id once `hello` has been said; `key` its API key.
 
-    def __init__(self, http: httpx2.AsyncClient, url: str, era: str) -> None:
-        self._http, self.url, self.era = http, url, era
+    `capabilities` are what a modern client declares with each request, in place of some that no schema knows.
+    """
+
+    def __init__(self, http: httpx2.AsyncClient, url: str, era: str, key: str = "") -> None:
+        self._http, self.url, self.era, self.key = http, url, era, key
         self.session = ""
+        self.capabilities: Json | None = None
         self._ids = 0
 
     def headers(self, message: Json) -> dict[str, str]:
         """What goes with a message in this era."""
         headers = {"accept": BOTH, "content-type": "application/json"}
+        if self.key:
+            headers["authorization"] = f"Bearer {self.key}"
         if self.era == "legacy":
             version = {"mcp-protocol-version": LEGACY} if self.session else {}
             return {**headers, **version, **({"mcp-session-id": self.session} if self.session else {})}
@@ -101,7 +108,8 @@ class RawClient:
         message: Json = {"jsonrpc": "2.0", "id": self._ids if ident is None else ident, "method": method}
         if self.era == "modern":
             params = dict(params or {})
-            params["_meta"] = {**ENVELOPE, **params.get("_meta", {})}
+            declared = {} if self.capabilities is None else {CAPABILITIES_KEY: self.capabilities}
+            params["_meta"] = {**ENVELOPE, **declared, **params.get("_meta", {})}
         return message if params is None else {**message, "params": params}
 
     @asynccontextmanager

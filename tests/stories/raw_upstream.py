@@ -37,6 +37,10 @@ class RawUpstream:
 
     era: str
     url: str = ""
+    script: Callable[[Json, str], list[Json]] = answers
+    """Makes the messages of an answer from a request and the era."""
+    told: Callable[[Json], Json] = say_of
+    """How a request is to be answered, see `raw_upstream_script`."""
     received: list[Received] = field(default_factory=list)
     held: dict[str, anyio.Event] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
@@ -96,7 +100,7 @@ class RawUpstream:
             self._answers[json.dumps(message["id"])] = message
 
     async def _answer(self, received: Received, receive: Receive, send: Send) -> None:
-        message, say = received.message, say_of(received.message)
+        message, say = received.message, self.told(received.message)
         session = received.headers.get("mcp-session-id", "")
         headers = []
         if message["method"] == "initialize":
@@ -105,7 +109,7 @@ class RawUpstream:
         if "hold" in say and not await self._hold(session, message["id"], say["hold"], receive):
             return
         if "ask" not in say:
-            messages = answers(message, self.era)
+            messages = self.script(message, self.era)
             await _say(send, messages, headers, stream=len(messages) > 1 or say.get("stream", False))
             return
         asked = say["ask"]

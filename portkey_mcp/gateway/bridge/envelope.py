@@ -17,6 +17,7 @@ from mcp_types import (
 from mcp_types.methods import CACHEABLE_METHODS
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 
+from portkey_mcp.gateway.offers import Defined
 from portkey_mcp.wire import Json, Raw
 
 RESOURCE_NOT_FOUND: Final = -32002
@@ -94,7 +95,8 @@ def _legacy_tool(tool: object) -> object:
     schema = tool["outputSchema"]
     if isinstance(schema, dict) and schema.get("type") == "object":
         return tool
-    return {key: value for key, value in tool.items() if key != "outputSchema"}
+    bare = {key: value for key, value in tool.items() if key != "outputSchema"}
+    return tool.but(bare) if isinstance(tool, Defined) else bare
 
 
 def modern_result(method: str, result: Json, hello: Json) -> Json:

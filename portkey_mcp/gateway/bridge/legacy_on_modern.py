@@ -83,8 +83,9 @@ async def _call(way: Way) -> Json:
 def _envelope(call: Call) -> Json:
     """What every request made for this client says of it; made once for a session, and when its log level changes."""
     live = call.live
-    if live is None:
-        return modern_meta({}, without_tasks(call.capabilities), call.client_info, None)
+    if live is None or call.withheld:
+        level = live.log_level if live is not None else None
+        return modern_meta({}, without_tasks(call.capabilities), call.client_info, level)
     if live.envelope is None or live.envelope[0] != live.log_level:
         made = modern_meta({}, without_tasks(call.capabilities), call.client_info, live.log_level)
         live.envelope = live.log_level, made

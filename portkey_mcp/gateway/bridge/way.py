@@ -10,6 +10,7 @@ from mcp_types import LOG_LEVEL_META_KEY, METHOD_NOT_FOUND
 from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.errors import UpstreamTimeout
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.offers import defined
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
 
@@ -51,6 +52,8 @@ class Way:
     param_headers: dict[str, str] | None = None
     inject: Callable[[Json], Json] | None = None
     noted: Callable[[Json], None] = field(default=lambda message: None)
+    longest: float | None = None
+    """Seconds the call may take in all; `HARD_LIMIT` times its timeout where nothing is said."""
 
     def may_ask(self, message: Json) -> bool:
         """Whether the client declared what this server request needs (2025-11-25 lifecycle; modern R2)."""
@@ -128,18 +131,19 @@ async def send(
             on_request=on_request,
             param_headers=way.param_headers,
         )
-    patience = Patience(way.timeout, on_notification, on_request)
+    patience = Patience(way.timeout, on_notification, on_request, way.longest)
     try:
         with patience.block:
-            return await way.link.request(
+            result = await way.link.request(
                 way.call.method,
                 params,
                 on_notification=patience.heard,
                 on_request=patience.asked,
                 param_headers=way.param_headers,
             )
+        return defined(result) if way.call.method == "tools/list" else result
     except WasCut:
-        raise UpstreamTimeout(way.link.server.name, f"no answer within {way.timeout:g} s", sent=True) from None
+        raise UpstreamTimeout(way.link.server.name, patience.reason, sent=True) from None
     finally:
         patience.stop()
 
@@ -148,7 +152,7 @@ class Patience:
     """The clock of one call, which cuts `block` when it runs out, at the loop's time `at`."""
 
     __slots__ = (
-        *("_asking", "_latest", "_loop", "_over", "_timeout", "_timer"),
+        *("_asking", "_latest", "_longest", "_loop", "_over", "_timeout", "_timer"),
         *("_on_notification", "_on_request", "at", "block"),
     )
 
@@ -157,15 +161,24 @@ class Patience:
         timeout: float,
         on_notification: Callable[[Json], Awaitable[None]],
         on_request: Callable[[Json], Awaitable[Json]],
+        longest: float | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
-        self._timeout, self._latest = timeout, now + timeout * HARD_LIMIT
+        self._longest = timeout * HARD_LIMIT if longest is None else longest
+        self._timeout, self._latest = timeout, now + self._longest
         self._on_notification, self._on_request = on_notification, on_request
         self._asking, self._over = 0, False
         self.block = Cuttable()
-        self.at = now + timeout
+        self.at = min(self._latest, now + timeout)
         self._timer = self._loop.call_at(self.at, self.block.cut)
+
+    @property
+    def reason(self) -> str:
+        """Why the block was cut, for a person."""
+        if self.at >= self._latest:
+            return f"not done within {self._longest:g} s, which is the most that it may take"
+        return f"no answer within {self._timeout:g} s"
 
     def stop(self) -> None:
         """The call is over."""

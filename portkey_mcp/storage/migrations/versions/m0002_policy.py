@@ -29,6 +29,11 @@ def upgrade() -> None:
         sa.Column("origin", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
     )
+    # Until now only files declared policies; JSON, as they were stored, is YAML too.
+    op.execute(
+        "INSERT INTO policy_versions SELECT slug, 1, policy, 'portkey.yaml', '', 'file', CURRENT_TIMESTAMP "
+        "FROM workspaces WHERE policy IS NOT NULL"
+    )
     op.create_table(
         "counters",
         sa.Column("key", sa.String(), primary_key=True),
@@ -51,11 +56,11 @@ def upgrade() -> None:
         sa.Column("server", sa.String(), primary_key=True),
         sa.Column("name", sa.String(), primary_key=True),
         sa.Column("digest", sa.String(), primary_key=True),
-        sa.Column("definition", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("first_seen", sa.DateTime(), nullable=False),
         sa.Column("decided_by", sa.String(), nullable=False),
         sa.Column("decided_at", sa.DateTime()),
+        sa.Column("definition", sa.JSON(), nullable=False),
     )
     op.create_table(
         "approvals",

@@ -1,0 +1,114 @@
+"""Whom a question is about, and what exists for them."""
+
+import pytest
+
+from portkey_mcp.admin.desk import Asker
+from portkey_mcp.admin.visiting import existing, thing_of, visitor
+from portkey_mcp.errors import Forbidden, Mistake, NotFound
+from portkey_mcp.policy.decide import Thing
+from portkey_mcp.policy.document import ServerPolicy
+from tests.admin.conftest import House
+
+pytestmark = pytest.mark.anyio
+
+
+def asker(house: House, name: str) -> Asker:
+    who = house.whose[name]
+    return Asker(who, "demo", who.workspaces["demo"], "10.0.0.7")
+
+
+async def names(house: House, who: str) -> list[str]:
+    about = await visitor(house.services, asker(house, who))
+    return [thing.name for thing, _ in await existing(house.services, about)]
+
+
+@pytest.mark.parametrize(
+    ("text", "thing"),
+    [
+        ("files/read", Thing("tool", "files", "read")),
+        ("files/a/b:c", Thing("tool", "files", "a/b:c")),
+        ("tool:files/read", Thing("tool", "files", "read")),
+        ("prompt:files/ask", Thing("prompt", "files", "ask")),
+        ("resource:files/file:///a", Thing("resource", "files", "file:///a")),
+        ("template:files/file:///{a}", Thing("template", "files", "file:///{a}")),
+    ],
+)
+def test_a_thing_is_written_as_a_policy_writes_it(text: str, thing: Thing) -> None:
+    assert thing_of(text) == thing
+
+
+@pytest.mark.parametrize("text", ["", "files", "files/", "/read", "tol:files/read", ":files/read", "prompt:/ask"])
+def test_anything_else_is_no_thing(text: str) -> None:
+    with pytest.raises(Mistake, match="expected server/tool"):
+        thing_of(text)
+
+
+async def test_who_asks_is_asked_about_and_from_where(house: House) -> None:
+    about = await visitor(house.services, asker(house, "ci"))
+    assert (about.visit.principal, about.visit.address) == (house.whose["ci"], "10.0.0.7")
+    assert (await visitor(house.services, asker(house, "ci"), address="")).visit.address == ""
+
+
+async def test_an_admin_asks_about_a_key_by_its_id_or_name_and_knows_not_from_where(house: House) -> None:
+    for named in ("ci", house.whose["ci"].id):
+        about = await visitor(house.services, asker(house, "boss"), named)
+        assert (about.visit.principal, about.visit.address) == (house.whose["ci"], "")
+    assert (await visitor(house.services, asker(house, "boss"), "ci", "::1")).visit.address == "::1"
+
+
+async def test_an_id_is_no_name_of_another_key(house: House) -> None:
+    await house.key(house.whose["ci"].id, "admin")
+    about = await visitor(house.services, asker(house, "boss"), house.whose["ci"].id)
+    assert about.visit.principal == house.whose["ci"]
+
+
+async def test_a_member_may_not_ask_about_others_nor_an_admin_about_other_workspaces(house: House) -> None:
+    await house.key("far", workspace="other")
+    for named in ("other-ci", "nobody"):
+        with pytest.raises(Forbidden):
+            await visitor(house.services, asker(house, "ci"), named)
+    for named in ("far", house.whose["far"].id, "nobody", ""):
+        with pytest.raises(NotFound):
+            await visitor(house.services, asker(house, "boss"), named)
+
+
+async def test_what_exists_is_what_policy_leaves(house: House) -> None:
+    await house.offers("files", {"name": "read"}, {"name": "write"}, {"name": "rm"})
+    await house.policy(
+        "version: 1\nrules:\n"
+        "  - {match: files/rm, for: {roles: [member]}, enabled: false}\n"
+        "  - {match: files/write, rename: read}\n"
+    )
+    assert await names(house, "boss") == ["rm", "write"], "what is called `read` is `write` now"
+    assert await names(house, "ci") == ["write"]
+
+
+async def test_what_waits_for_a_person_or_was_refused_does_not_exist(house: House) -> None:
+    reviewed = ServerPolicy(new_tools="review")
+    await house.policy("version: 1\nservers: {files: {new_tools: review}}\n")
+    held, refused = await house.offers("files", {"name": "held"}, {"name": "refused"}, held=reviewed)
+    _, bad = await house.offers("linear", {"name": "plain"}, {"name": "bad"})
+    definitions = house.services.definitions
+    assert await names(house, "boss") == ["bad", "plain"]
+    await definitions.decide("demo", "files", "refused", refused, False, "ada")
+    await definitions.decide("demo", "linear", "bad", bad, False, "ada")
+    assert await names(house, "boss") == ["plain"]
+    await definitions.decide("demo", "files", "held", held, True, "ada")
+    assert await names(house, "boss") == ["held", "plain"]
+
+
+async def test_what_does_not_say_that_it_reads_does_not_exist_where_only_that_may(house: House) -> None:
+    await house.offers(
+        "files",
+        {"name": "read", "annotations": {"readOnlyHint": True}},
+        {"name": "odd", "annotations": "readOnlyHint"},
+        {"name": "write"},
+    )
+    await house.policy("version: 1\nrules: [{match: 'files/*', read_only: true}]\n")
+    assert await names(house, "boss") == ["read"]
+
+
+async def test_hidden_text_hides_a_tool_where_policy_says_so(house: House) -> None:
+    await house.offers("files", {"name": "plain"}, {"name": "sly", "description": "read\u200b me"})
+    await house.policy("version: 1\nrules: [{match: 'files/*', hidden_text: refuse}]\n")
+    assert await names(house, "boss") == ["plain"]

@@ -1,0 +1,196 @@
+"""The terms of one call, in the order of the least harm: what fails early costs nothing and troubles nobody."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp_types import HEADER_MISMATCH
+
+from portkey_mcp.errors import InvalidRequest, Refused, StoreDown, UpstreamDown, UpstreamError
+from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.gate import LIMITS_META, Gate, finished
+from portkey_mcp.gateway.visible import Use
+from portkey_mcp.model import Endpoint, Exhausted, Take, Taken, Visit, Workspace
+from portkey_mcp.policy.decide import Allow, Rules, Thing
+from portkey_mcp.policy.document import parse
+from portkey_mcp.storage.counters import SqliteCounter
+from portkey_mcp.storage.database import Database
+from portkey_mcp.wire import Json
+from tests.gateway.house import ADA
+from tests.gateway.memory_link import Client, error
+
+pytestmark = pytest.mark.anyio
+
+THING = Thing("tool", "files", "read")
+VISIT = Visit(ADA, Endpoint("server", Workspace("team", "Team", {}, {}), "files"))
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DAY = {"calls": 2, "per": "day", "each": "user"}
+
+
+def rules_of(rule: Json, **more: Any) -> Rules:
+    return Rules(parse({"rules": [{"match": "*", **rule}], **more}))
+
+
+class Served:
+    """One gate, and what came through it."""
+
+    def __init__(self, gate: Gate, rule: Json, **policy: Any) -> None:
+        self.gate, self.rules = gate, rules_of(rule, **policy)
+        self.sent: list[Call] = []
+        self.answer: Json | Exception = {"content": []}
+
+    async def __call__(self, arguments: Any = None, tool: Json | None = None) -> Json:
+        decision = self.rules.decide(VISIT, THING)
+        assert isinstance(decision, Allow)
+        params = {"name": "read", **({} if arguments is None else {"arguments": arguments})}
+        call = Call(VISIT, 1, "tools/call", params, "modern", "2026-07-28")
+        use = Use(THING, decision.terms, "read")
+        return await self.gate.through(call, use, tool, self.rules, Client(), self._send)
+
+    async def _send(self, call: Call) -> Json:
+        self.sent.append(call)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@asynccontextmanager
+async def counted(tmp_path: Path) -> AsyncIterator[Gate]:
+    database = await Database.open(tmp_path)
+    async with SqliteCounter(database.path) as counter:
+        yield Gate(counter, clock=lambda: NOON)
+    await database.close()
+
+
+async def test_without_terms_a_call_passes_as_it_is() -> None:
+    served = Served(Gate(), {"enabled": True})
+    answer = await served({"x": 1})
+    assert answer is served.answer
+    assert served.sent[0].params == {"name": "read", "arguments": {"x": 1}}
+
+
+async def test_what_is_left_is_told_and_what_is_used_up_refuses(tmp_path: Path) -> None:
+    async with counted(tmp_path) as gate:
+        served = Served(gate, {"limits": [DAY]})
+        left = [(await served())["_meta"][LIMITS_META][0]["left"] for _ in range(2)]
+        assert left == [1, 0]
+        with pytest.raises(Refused) as refused:
+            await served()
+        assert refused.value.reason == "limit"
+        assert refused.value.retry_after == 12 * 3600
+        assert len(served.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "left"),
+    [
+        (UpstreamDown("files", "gone"), 2),
+        (InvalidRequest(HEADER_MISMATCH, "headers"), 2),
+        (UpstreamDown("files", "gone", sent=True), 1),
+        (InvalidRequest(-32021, "the server asked for what the client cannot do"), 1),
+        (UpstreamError({"code": -32000, "message": "no"}), 1),
+    ],
+)
+async def test_only_what_never_reached_its_server_is_given_back(tmp_path: Path, failure: Exception, left: int) -> None:
+    async with counted(tmp_path) as gate:
+        served = Served(gate, {"limits": [DAY]})
+        served.answer = failure
+        with pytest.raises(type(failure)):
+            await served()
+        served.answer = {"content": []}
+        assert (await served())["_meta"][LIMITS_META][0]["left"] == left - 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"max_arguments": "5B"},
+        {"when": "args.x == 2"},
+        {"arguments": {"x": {"value": 5}}},
+        {"redact": [{"pattern": "7", "in": "arguments", "do": "block"}]},
+        {"check_arguments": True},
+    ],
+)
+async def test_what_its_arguments_forbid_costs_nothing(tmp_path: Path, rule: Json) -> None:
+    tool = {"name": "read", "inputSchema": {"type": "object", "properties": {"x": {"type": "boolean"}}}}
+    async with counted(tmp_path) as gate:
+        served = Served(gate, {"limits": [DAY], **rule})
+        with pytest.raises(Refused):
+            await served({"x": "17"}, tool)
+        assert served.sent == []
+        free = Served(gate, {"limits": [DAY]})
+        assert (await free())["_meta"][LIMITS_META][0]["left"] == 1
+
+
+class Down:
+    """A counter whose store is gone."""
+
+    async def take(self, takes: object) -> Taken | Exhausted:
+        raise StoreDown("disk full")
+
+    async def give_back(self, taken: Taken, *, refund: bool) -> None:
+        raise StoreDown("disk full")
+
+    async def used(self, takes: object) -> tuple[int, ...]:
+        raise StoreDown("disk full")
+
+
+@pytest.mark.parametrize("counter", [None, Down()])
+async def test_what_cannot_be_counted_is_refused_unless_the_policy_says_otherwise(counter: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        await Served(Gate(counter), {"limits": [DAY]})()
+    assert refused.value.reason == "store"
+    allowed = Served(Gate(counter), {"limits": [DAY]}, on_store_error="allow")
+    assert await allowed() == {"content": []}
+
+
+async def test_a_place_that_cannot_be_given_back_does_not_cost_the_answer() -> None:
+    class Lent(Down):
+        async def take(self, takes: Any) -> Taken | Exhausted:
+            return Taken((Take("k", 0, 0, 1, 2),), (1,), ("lease",))
+
+    lent: Any = Lent()
+    answer = await Served(Gate(lent), {"limits": [{"concurrent": 2}]})()
+    assert answer["content"] == []
+
+
+async def test_where_nobody_can_be_asked_nothing_that_needs_approval_runs() -> None:
+    served = Served(Gate(), {"require_approval": True})
+    with pytest.raises(Refused) as refused:
+        await served()
+    assert refused.value.reason == "store"
+    assert served.sent == []
+
+
+async def test_arguments_are_searched_before_they_leave_and_filled_in() -> None:
+    served = Served(Gate(), {"redact": [{"find": "email", "in": "both"}], "arguments": {"repo": {"value": "acme"}}})
+    await served({"to": "ada@example.com"})
+    [call] = served.sent
+    assert call.params is not None
+    assert call.params["arguments"]["repo"] == "acme"
+    assert "ada@" not in call.params["arguments"]["to"]
+
+
+def test_the_servers_own_state_is_never_changed() -> None:
+    terms = rules_of({"redact": ["email"], "hidden_text": "remove"}).decide(VISIT, THING)
+    assert isinstance(terms, Allow)
+    result = {"resultType": "input_required", "requestState": "ada@example.com\u200b", "content": []}
+    assert finished(terms.terms, result)["requestState"] == "ada@example.com\u200b"
+
+
+def test_a_result_that_needs_no_change_is_the_same_object() -> None:
+    terms = rules_of({"redact": ["email"], "hidden_text": "remove", "max_result": "10KB"}).decide(VISIT, THING)
+    assert isinstance(terms, Allow)
+    result = {"content": [{"type": "text", "text": "nothing"}]}
+    assert finished(terms.terms, result) is result
+
+
+async def test_an_error_of_the_server_passes_as_it_is(tmp_path: Path) -> None:
+    async with counted(tmp_path) as gate:
+        served = Served(gate, {"limits": [DAY], "redact": ["email"]})
+        served.answer = error(-32050, "its own")
+        with pytest.raises(UpstreamError, match="its own"):
+            await served()
