@@ -19,9 +19,6 @@ from portkey_mcp.policy.wording import thing_text
 MOST = 100
 """Approvals in one answer."""
 
-LOOKED_AT = 500
-"""Approvals of a workspace, the latest, among which a member's own are looked for."""
-
 Ident = Annotated[str, Path(description="Of the approval.")]
 
 
@@ -60,10 +57,10 @@ class ApprovalsDesk:
 
     async def list_approvals(self, asker: Asking) -> list[Asked]:
         """The latest calls that people were asked about, the newest first, at most 100; members see their own."""
-        recent = await self._approvals.recent(asker.workspace, MOST if asker.rules else LOOKED_AT)
+        mine = None if asker.rules else asker.principal.id
+        recent = await self._approvals.recent(asker.workspace, MOST, principal=mine)
         names, now = await self._names(asker), datetime.now(UTC)
-        mine = [one for one in recent if may_decide(asker.principal, one)]
-        return [_told(one, names, now) for one in mine[:MOST]]
+        return [_told(one, names, now) for one in recent]
 
     async def read_approval(self, asker: Asking, ident: Ident) -> Question:
         """One call, with the arguments that it would send: read them before you decide."""

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from portkey_mcp.admin.desk import Asking
-from portkey_mcp.admin.visiting import Services, Visitor, admitted, annotations_of, terms_of, thing_of, visitor
+from portkey_mcp.admin.visiting import Services, Visitor, admitted, annotations_of, terms_of, visitor
 from portkey_mcp.errors import Mistake
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.explain import Explanation, explain
 from portkey_mcp.policy.limits import charges_of, left_of
+from portkey_mcp.policy.wording import thing_of
 from portkey_mcp.registry.definitions import DefinitionVersion
 from portkey_mcp.wire import Json, MalformedJson, loads
 

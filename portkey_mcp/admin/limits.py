@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from portkey_mcp.admin.desk import Asking
 from portkey_mcp.admin.explain import Address, As
-from portkey_mcp.admin.visiting import Services, Visitor, existing, terms_of, thing_of, visitor
+from portkey_mcp.admin.visiting import Services, Visitor, existing, terms_of, visitor
 from portkey_mcp.policy.limits import Charge, Unit, charges_of, left_of
 from portkey_mcp.policy.parts import Subject, Window
-from portkey_mcp.policy.wording import thing_text
+from portkey_mcp.policy.wording import thing_of, thing_text
 
 MOST_NAMED = 20
 """Things that are named beside one count."""

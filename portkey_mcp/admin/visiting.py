@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from portkey_mcp.admin.desk import Asker, no_workspace
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.errors import Mistake, NotFound
+from portkey_mcp.errors import NotFound
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.keys import ApiKey
 from portkey_mcp.model import Endpoint, Principal, Visit, Workspace
@@ -13,7 +13,6 @@ from portkey_mcp.policy.decide import Allow, Rules, Thing
 from portkey_mcp.policy.document import EMPTY
 from portkey_mcp.policy.guards.hidden import clean_value
 from portkey_mcp.policy.limits import Counter
-from portkey_mcp.policy.match import KINDS
 from portkey_mcp.policy.terms import Terms
 from portkey_mcp.registry.definitions import Definitions, DefinitionVersion
 from portkey_mcp.registry.policies import Policies
@@ -85,20 +84,6 @@ async def _key(services: Services, workspace: str, named: str) -> Principal:
 def principal_of(key: ApiKey) -> Principal:
     """Who calls with a key."""
     return Principal(key.id, key.name, "service", {key.workspace: key.role})
-
-
-def thing_of(text: str) -> Thing:
-    """What `server/tool`, `prompt:server/name` or `resource:server/uri` names.
-
-    Raises:
-        Mistake: it is none of them.
-    """
-    head, slash, name = text.partition("/")
-    prefix, colon, server = head.rpartition(":")
-    kind = next((kind for kind in KINDS if kind == (prefix if colon else "tool")), None)
-    if not slash or not server or not name or kind is None:
-        raise Mistake(f"{text!r} is not understood; expected server/tool, prompt:server/name or resource:server/uri")
-    return Thing(kind, server, name)
 
 
 async def existing(services: Services, visitor: Visitor) -> list[tuple[Thing, Terms]]:

@@ -200,13 +200,15 @@ class Approvals:
         """
         await self._record(visit, thing, params, by, via, "denied")
 
-    async def recent(self, workspace: str, most: int = 100) -> list[Approval]:
-        """The latest approvals of a workspace, newest first, without arguments.
+    async def recent(self, workspace: str, most: int = 100, *, principal: str | None = None) -> list[Approval]:
+        """The latest approvals of a workspace, or of one principal there, newest first, without arguments.
 
         Raises:
             StoreDown: they cannot be read.
         """
         query = select(ApprovalRow).filter_by(workspace=workspace).order_by(ApprovalRow.created.desc()).limit(most)
+        if principal is not None:
+            query = query.filter_by(principal=principal)
         async with self._reading() as session:
             return [_shown(row) for row in await session.scalars(query)]
 

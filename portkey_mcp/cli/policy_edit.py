@@ -19,6 +19,7 @@ import anyio
 import typer
 
 from portkey_mcp.cli.options import Config, Data, Workspace, load
+from portkey_mcp.cli.policy_limits import used_up
 from portkey_mcp.cli.policy_versions import print_diff
 from portkey_mcp.cli.stores import Stores, opened
 from portkey_mcp.errors import Mistake, Mistakes
@@ -146,15 +147,25 @@ async def look_ahead(stores: Stores, slug: str, policy: Policy) -> Outlook:
     """What it would mean to save this policy, told from what is registered and known of its servers."""
     workspace = await stores.workspace(slug)
     before, things = workspace.policy or EMPTY, await Definitions(stores.database).things(slug)
-    keys = [Principal(key.id, key.name, "service", {slug: key.role}) for key in await stores.identity.list_keys(slug)]
-    seen_by = visitors(before, policy, workspace) + [Visit(key, Endpoint("hub", workspace)) for key in keys]
+    seen_by = visitors(before, policy, workspace) + await keys_of(stores, workspace)
     return Outlook(impact(before, policy, things, seen_by), await cautions(stores, workspace, policy))
 
 
+async def keys_of(stores: Stores, workspace: WorkspaceModel) -> list[Visit]:
+    """The API keys of a workspace, as visitors."""
+    hub, slug = Endpoint("hub", workspace), workspace.slug
+    keys = await stores.identity.list_keys(slug)
+    return [Visit(Principal(key.id, key.name, "service", {slug: key.role}), hub) for key in keys]
+
+
 async def cautions(stores: Stores, workspace: WorkspaceModel, policy: Policy) -> list[str]:
-    """What somebody should read before this policy is saved: probable mistakes, though it is valid; a line each."""
+    """What somebody should read before this policy is saved: probable mistakes, though it is valid, and limits that are
+    used up already; a line each.
+    """
     things = await Definitions(stores.database).things(workspace.slug)
-    return warnings(policy, workspace.servers, things)
+    everybody = visitors(policy, policy, workspace) + await keys_of(stores, workspace)
+    gone = await used_up(stores, policy, everybody, things)
+    return [*warnings(policy, workspace.servers, things), *gone]
 
 
 def print_outlook(outlook: Outlook) -> None:

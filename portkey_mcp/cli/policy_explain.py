@@ -20,9 +20,8 @@ from portkey_mcp.policy.decide import Allow, Rules, Thing
 from portkey_mcp.policy.document import EMPTY, Policy
 from portkey_mcp.policy.explain import Demand, Explanation, Step, explain
 from portkey_mcp.policy.limits import charges_of, left_of
-from portkey_mcp.policy.match import KINDS
 from portkey_mcp.policy.nearest import nearest_name
-from portkey_mcp.policy.wording import listing, printable, thing_text
+from portkey_mcp.policy.wording import listing, printable, thing_of, thing_text
 from portkey_mcp.registry.definitions import Definitions, DefinitionVersion
 from portkey_mcp.registry.known import must_be_allowed
 from portkey_mcp.settings import Settings
@@ -89,7 +88,7 @@ def explain_(
     if as_ is not None and (role is not None or person is not None):
         raise Mistake("--as names an API key, which has a role of its own; leave out --role and --person")
     asked = _Asked(
-        _thing(thing),
+        thing_of(thing),
         workspace,
         as_,
         role,
@@ -103,15 +102,6 @@ def explain_(
         show.records([{**asdict(answer.explanation), "notes": answer.notes}], as_json=True)
     else:
         _say(asked, answer)
-
-
-def _thing(text: str) -> Thing:
-    head, slash, name = text.partition("/")
-    prefix, colon, server = head.rpartition(":")
-    kind = prefix if colon else "tool"
-    if not slash or not server or not name or kind not in KINDS:
-        raise Mistake(f"{text!r} is not understood; expected server/tool, prompt:server/name or resource:server/uri")
-    return Thing(kind, server, name)
 
 
 def _arguments(text: str | None) -> Json | None:

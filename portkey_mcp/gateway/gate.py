@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import anyio
 from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND
@@ -22,10 +21,11 @@ from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.visible import Use
-from portkey_mcp.model import Exhausted, Taken, Visit
+from portkey_mcp.model import Exhausted, Taken
 from portkey_mcp.policy.checking import ArgumentChecks
 from portkey_mcp.policy.decide import Rules, Thing
 from portkey_mcp.policy.guards import hidden, redact, sizes
+from portkey_mcp.policy.holding import condition_holds
 from portkey_mcp.policy.limits import Charge, Counter, charges_of, left_of, refusal, store_refusal
 from portkey_mcp.policy.shaping import filled
 from portkey_mcp.policy.terms import FREE, Terms
@@ -84,7 +84,15 @@ class Gate:
         if terms.check_arguments and tool is not None:
             place = (call.visit.endpoint.workspace.slug, use.thing.server, use.thing.name)
             self.checks.check(place, tool, {} if arguments is None else arguments, unseen=terms.arguments.keys())
-        if terms.when is not None and not self._holds(call.visit, use, tool, rules, as_object(arguments)):
+        if terms.when is not None and not condition_holds(
+            rules,
+            terms,
+            call.visit,
+            use.thing,
+            args=as_object(arguments),
+            annotations=as_object((tool or {}).get("annotations")),
+            now=self.clock(),
+        ):
             number = terms.said.get("when", 0) + 1
             raise Refused(
                 "condition",
@@ -98,24 +106,6 @@ class Gate:
             if searched is not arguments:
                 params = {**params, "arguments": searched}
         return call if params is call.params else replace(call, params=params)
-
-    def _holds(self, visit: Visit, use: Use, tool: Json | None, rules: Rules, arguments: Json) -> bool:
-        who = rules.who(visit)
-        if who is None or use.terms.when is None:
-            return False
-        principal = {
-            "id": who.id,
-            "name": visit.principal.name,
-            "kind": visit.principal.kind,
-            "role": who.role,
-            "groups": list(who.groups),
-            "client": who.client,
-        }
-        thing = use.thing
-        annotations = as_object((tool or {}).get("annotations"))
-        about = {"server": thing.server, "name": thing.name, "kind": thing.kind, "annotations": annotations}
-        now = self.clock().astimezone(ZoneInfo(rules.policy.time_zone))
-        return use.terms.when.holds(arguments, principal, about, now)
 
     async def _counted(self, call: Call, use: Use, rules: Rules, send: Send) -> Json:
         """Send a call once its limits have counted it."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from portkey_mcp.errors import Refused
 from portkey_mcp.model import Visit
 from portkey_mcp.policy.decide import Allow, Deny, Rules, Thing
 from portkey_mcp.policy.document import Policy
+from portkey_mcp.policy.holding import condition_holds
 from portkey_mcp.policy.limits import charges_of
 from portkey_mcp.policy.shaping import filled
 from portkey_mcp.policy.terms import FREE, Terms, fold
@@ -179,21 +179,15 @@ class _Call:
         return found
 
     def _condition_holds(self, args: Json) -> bool:
-        who, terms, thing = self.rules.who(self.visit), self.terms, self.thing
-        if who is None or terms.when is None:
-            return False
-        principal = {
-            "id": who.id,
-            "name": self.visit.principal.name,
-            "kind": self.visit.principal.kind,
-            "role": who.role,
-            "groups": list(who.groups),
-            "client": who.client,
-        }
-        tool = {"server": thing.server, "name": thing.name, "kind": thing.kind}
-        zone = ZoneInfo(self.rules.policy.time_zone)
-        about = {**tool, "annotations": dict(self.annotations or {})}
-        return terms.when.holds(args, principal, about, self.now.astimezone(zone))
+        return self.terms.when is not None and condition_holds(
+            self.rules,
+            self.terms,
+            self.visit,
+            self.thing,
+            args=args,
+            annotations=self.annotations or {},
+            now=self.now,
+        )
 
 
 def _verdict(

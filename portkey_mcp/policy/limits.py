@@ -18,10 +18,11 @@ from zoneinfo import ZoneInfo
 from portkey_mcp.errors import Refused
 from portkey_mcp.model import Exhausted, Take, Taken, Visit
 from portkey_mcp.policy.decide import Thing
-from portkey_mcp.policy.match import URI_KINDS, readings
+from portkey_mcp.policy.match import URI_KINDS, plainest
 from portkey_mcp.policy.parts import Limit
 from portkey_mcp.policy.terms import Counted, Terms
 from portkey_mcp.policy.windows import window
+from portkey_mcp.policy.wording import limit_text, thing_text
 from portkey_mcp.wire import Json, dumps
 
 Unit = Literal["calls", "cost", "concurrent"]
@@ -130,7 +131,7 @@ def _key(counted: Counted, visit: Visit, thing: Thing) -> str:
     """Names a count. The amount is not in it: a limit that is raised keeps what was used."""
     limit, principal, slug = counted.limit, visit.principal, visit.endpoint.workspace.slug
     # Another spelling of a URI is no other resource.
-    name = readings(thing.name)[-1] if thing.kind in URI_KINDS else thing.name
+    name = plainest(thing.name) if thing.kind in URI_KINDS else thing.name
     values: dict[str, Any] = {
         "user": principal.id,
         "key": principal.credential or principal.id,
@@ -166,7 +167,7 @@ def _left(charge: Charge, used: int, zone: ZoneInfo) -> Json:
 def _said(charge: Charge, used: int, called: str) -> str:
     """One limit that does not allow the call, in a sentence."""
     take, limit = charge.take, charge.counted.limit
-    amount = _amount(limit)
+    amount = limit_text(limit)
     if _never_opens(take):
         if take.limit == 0:
             return f"The limit of {amount} never opens for {called}."
@@ -184,21 +185,6 @@ def _never_opens(take: Take) -> bool:
     return take.cost > take.limit
 
 
-def _amount(limit: Limit) -> str:
-    """The limit in words, as `20 calls per hour for each user`."""
-    noun = "cost unit" if limit.cost is not None else "call"
-    when = f"per {limit.per}" if limit.per is not None else "at the same time"
-    return f"{limit.amount} {noun}{'' if limit.amount == 1 else 's'} {when} {_for_whom(limit)}"
-
-
-def _for_whom(limit: Limit) -> str:
-    subjects = [subject for subject in dict.fromkeys(limit.each) if subject not in ("workspace", "all")]
-    everywhere = _is_shared(limit) and "workspace" not in limit.each
-    if not subjects:
-        return "for all workspaces together" if everywhere else "for the whole workspace"
-    return f"for each {' and '.join(subjects)}{' in all workspaces together' if everywhere else ''}"
-
-
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
@@ -206,7 +192,7 @@ def _are(count: int) -> str:
 def _called(thing: Thing) -> str:
     """The thing as a policy names it, so that people find the rule."""
     name = thing.name if len(thing.name) <= _LONGEST_NAME else f"{thing.name[:_LONGEST_NAME]}…"
-    return f"{thing.server}/{name}" if thing.kind == "tool" else f"{thing.kind}:{thing.server}/{name}"
+    return thing_text(thing._replace(name=name))
 
 
 def _moment(seconds: int, zone: ZoneInfo) -> str:

@@ -94,17 +94,27 @@ def readings(uri: str) -> tuple[str, ...]:
 
     See `plain`; and a server may pass over a query, a fragment, or the host of a `file:` URI.
     """
+    found = _plainer(uri)
+    for one in tuple(found):
+        bare = _HOST_OF_FILE.sub("file:///", re.split(r"[?#]", one, maxsplit=1)[0])
+        if bare not in found:
+            found.append(bare)
+    return tuple(found)
+
+
+def plainest(uri: str) -> str:
+    """The one reading that all spellings of a URI have in common; queries and fragments stay."""
+    return _plainer(uri)[-1]
+
+
+def _plainer(uri: str) -> list[str]:
     found = [uri]
     for _ in range(_ROUNDS):
         simpler = plain(found[-1])
         if simpler == found[-1]:
             break
         found.append(simpler)
-    for one in tuple(found):
-        bare = _HOST_OF_FILE.sub("file:///", re.split(r"[?#]", one, maxsplit=1)[0])
-        if bare not in found:
-            found.append(bare)
-    return tuple(found)
+    return found
 
 
 def plain(uri: str) -> str:

@@ -44,7 +44,7 @@ def size(value: Any) -> int:
 
 def _text(pattern: re.Pattern[str], what: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema(
-        {"type": "string", "pattern": f"^{pattern.pattern}$", "description": what, "examples": examples}
+        {"type": "string", "pattern": f"^{pattern.pattern}$", "description": what, "examples": list(examples)}
     )
 
 

@@ -6,9 +6,11 @@ No value of an argument is quoted: it may be a secret.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from portkey_mcp.errors import Mistake
 from portkey_mcp.policy.conditions import Condition
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import Rule
+from portkey_mcp.policy.match import KINDS
 from portkey_mcp.policy.parts import Argument, Limit, MaxResult, Redaction, Whom
 from portkey_mcp.policy.terms import FOLDED
 
@@ -48,6 +50,20 @@ def printable(text: str) -> str:
 def thing_text(thing: Thing) -> str:
     """A thing as a pattern that fits exactly it would be written: `linear/delete_issue`, `prompt:linear/review`."""
     return f"{'' if thing.kind == 'tool' else f'{thing.kind}:'}{thing.server}/{printable(thing.name)}"
+
+
+def thing_of(text: str) -> Thing:
+    """What `server/tool`, `prompt:server/name` or `resource:server/uri` names.
+
+    Raises:
+        Mistake: it is none of them.
+    """
+    head, slash, name = text.partition("/")
+    prefix, colon, server = head.rpartition(":")
+    kind = next((kind for kind in KINDS if kind == (prefix if colon else "tool")), None)
+    if not slash or not server or not name or kind is None:
+        raise Mistake(f"{text!r} is not understood; expected server/tool, prompt:server/name or resource:server/uri")
+    return Thing(kind, server, name)
 
 
 def duration_text(seconds: float) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from portkey_mcp.admin.desk import Asker
-from portkey_mcp.admin.visiting import existing, thing_of, visitor
+from portkey_mcp.admin.visiting import existing, visitor
 from portkey_mcp.errors import Forbidden, Mistake, NotFound
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import ServerPolicy
@@ -20,27 +20,6 @@ def asker(house: House, name: str) -> Asker:
 async def names(house: House, who: str) -> list[str]:
     about = await visitor(house.services, asker(house, who))
     return [thing.name for thing, _ in await existing(house.services, about)]
-
-
-@pytest.mark.parametrize(
-    ("text", "thing"),
-    [
-        ("files/read", Thing("tool", "files", "read")),
-        ("files/a/b:c", Thing("tool", "files", "a/b:c")),
-        ("tool:files/read", Thing("tool", "files", "read")),
-        ("prompt:files/ask", Thing("prompt", "files", "ask")),
-        ("resource:files/file:///a", Thing("resource", "files", "file:///a")),
-        ("template:files/file:///{a}", Thing("template", "files", "file:///{a}")),
-    ],
-)
-def test_a_thing_is_written_as_a_policy_writes_it(text: str, thing: Thing) -> None:
-    assert thing_of(text) == thing
-
-
-@pytest.mark.parametrize("text", ["", "files", "files/", "/read", "tol:files/read", ":files/read", "prompt:/ask"])
-def test_anything_else_is_no_thing(text: str) -> None:
-    with pytest.raises(Mistake, match="expected server/tool"):
-        thing_of(text)
 
 
 async def test_who_asks_is_asked_about_and_from_where(house: House) -> None:

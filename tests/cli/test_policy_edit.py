@@ -13,7 +13,12 @@ from typing import NamedTuple
 import anyio
 import pytest
 
+from portkey_mcp.model import Endpoint, Principal, Taken, Visit, Workspace
+from portkey_mcp.policy.decide import Allow, Rules, Thing
+from portkey_mcp.policy.limits import charges_of
+from portkey_mcp.registry.document import parse_policy
 from portkey_mcp.registry.tables import DefinitionRow
+from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from tests.cli.program import Ran, run
 
@@ -233,3 +238,31 @@ def test_a_workspace_without_a_policy_begins_with_a_small_document(desk: Desk) -
     assert ended.code == 0
     assert "--- no policy\n" in ended.out
     assert (desk.editor / "before").read_text().startswith("# yaml-language-server: $schema=policy.schema.json\n")
+
+
+def test_a_limit_that_is_used_up_already_is_warned_of(desk: Desk) -> None:
+    limited = BEFORE + "  - match: files/write\n    limits: [{calls: 20, per: month, each: workspace}]\n"
+    anyio.run(use, desk.data, limited, 15)
+    desk.types(limited.replace("calls: 20", "calls: 10"))
+
+    ran = desk.edit("--yes")
+
+    assert ran.code == 0
+    assert "Warning: rule 2: the limit of 10 calls per month for the whole workspace is used up already" in ran.err
+    assert "(15 used); it opens again at " in ran.err
+    assert "calls: 10" in desk.text()
+
+
+async def use(data: Path, policy: str, calls: int) -> None:
+    """So many calls were made of `files/write` under a policy."""
+    database = await Database.open(data)
+    document, _ = parse_policy(policy, "policy")
+    visit = Visit(Principal("p", "p", "person", {"team": "member"}), Endpoint("hub", Workspace("team", "", {}, {})))
+    thing = Thing("tool", "files", "write")
+    decision = Rules(document).decide(visit, thing)
+    assert isinstance(decision, Allow)
+    async with SqliteCounter(database.path) as counter:
+        for _ in range(calls):
+            charges = charges_of(decision.terms, visit, thing, document.time_zone, datetime.now(UTC))
+            assert isinstance(await counter.take([charge.take for charge in charges]), Taken)
+    await database.close()

@@ -1,4 +1,4 @@
-"""The README's chapter on policy, made of `examples/policy/`: `python -m tests.examples.policy_chapter --write FILE`."""
+"""The README's chapter on policy, from `examples/policy/`: `python -m tests.examples.policy_chapter --write FILE`."""
 
 import argparse
 from dataclasses import dataclass

@@ -4,11 +4,21 @@ from typing import Any
 
 import pytest
 
+from portkey_mcp.errors import Mistake
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import parse
 from portkey_mcp.policy.parts import Limit, Whom
 from portkey_mcp.policy.terms import FOLDED
-from portkey_mcp.policy.wording import duration_text, limit_text, listing, rule_says, size_text, thing_text, whom_text
+from portkey_mcp.policy.wording import (
+    duration_text,
+    limit_text,
+    listing,
+    rule_says,
+    size_text,
+    thing_of,
+    thing_text,
+    whom_text,
+)
 
 
 def said(**members: Any) -> dict[str, str]:
@@ -110,3 +120,24 @@ def test_a_name_cannot_steer_the_terminal() -> None:
         thing_text(Thing("tool", "files", "\x1b[2Jread\n"))
         == "files/\N{REPLACEMENT CHARACTER}[2Jread\N{REPLACEMENT CHARACTER}"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "thing"),
+    [
+        ("files/read", Thing("tool", "files", "read")),
+        ("files/a/b:c", Thing("tool", "files", "a/b:c")),
+        ("tool:files/read", Thing("tool", "files", "read")),
+        ("prompt:files/ask", Thing("prompt", "files", "ask")),
+        ("resource:files/file:///a", Thing("resource", "files", "file:///a")),
+        ("template:files/file:///{a}", Thing("template", "files", "file:///{a}")),
+    ],
+)
+def test_a_thing_is_written_as_a_policy_writes_it(text: str, thing: Thing) -> None:
+    assert thing_of(text) == thing
+
+
+@pytest.mark.parametrize("text", ["", "files", "files/", "/read", "tol:files/read", ":files/read", "prompt:/ask"])
+def test_anything_else_is_no_thing(text: str) -> None:
+    with pytest.raises(Mistake, match="expected server/tool"):
+        thing_of(text)
