@@ -9,21 +9,22 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import anyio
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 
 from portkey_mcp.activity.tables import CallRow
 from portkey_mcp.storage.database import Database
+from portkey_mcp.wire import dumps
 
 log = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 10_000
 """Notes that wait to be written: three seconds of the busiest gateway, a few megabytes."""
 
-BATCH: Final = 100
-"""Rows of one transaction. What is made of them before they are written, 20 us each, keeps calls waiting."""
+BATCH: Final = 250
+"""Rows of one transaction. What is made of them before they are written, 2 us each, keeps calls waiting."""
 
 WRITE_EVERY: Final = 0.5
 """Seconds that notes are gathered before they are written."""
@@ -58,6 +59,15 @@ class CallRecord(NamedTuple):
     duration_ms: float
     upstream_ms: float
     trace_id: str
+
+
+_GROUPS: Final = CallRecord._fields.index("groups")
+
+_INSERT: Final = (
+    f"INSERT INTO calls ({', '.join(CallRecord._fields)}) "  # noqa: S608 - names of our own
+    f"VALUES ({', '.join('?' * len(CallRecord._fields))})"
+)
+"""Written out, since what SQLAlchemy makes of a row costs five times as much as writing it."""
 
 
 class Record:
@@ -130,7 +140,7 @@ class Record:
         # Whole or not at all, whoever is cancelled meanwhile: a batch must neither be lost nor be written twice.
         with anyio.CancelScope(shield=True):
             async with self._database.write(announce=False) as session:
-                await session.execute(insert(CallRow), rows)
+                await (await session.connection()).exec_driver_sql(_INSERT, rows)
 
     def _put_back(self, batch: list[CallRecord]) -> None:
         """In front of what came meanwhile; what is then too much is dropped, the oldest first."""
@@ -168,11 +178,12 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__)
 
 
-def _row(call: CallRecord) -> dict[str, Any]:
-    row = call._asdict()
-    row["groups"] = list(call.groups)
-    for column, value in row.items():
-        # A lone surrogate, which JSON can bring, is no text that the store could hold.
-        if isinstance(value, str) and not value.isascii():
-            row[column] = value.encode("utf-8", "backslashreplace").decode()
-    return row
+def _row(call: CallRecord) -> tuple[object, ...]:
+    """The values as the driver takes them, in the order of the columns."""
+    at = call.at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    row = (at, *call[1:_GROUPS], dumps(list(call.groups)).decode(), *call[_GROUPS + 1 :])
+    # A lone surrogate, which JSON can bring, is no text that the store could hold.
+    return tuple(
+        value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value
+        for value in row
+    )

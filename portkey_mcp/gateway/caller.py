@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import Scope
@@ -9,6 +10,10 @@ from starlette.types import Scope
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FORWARDED_FOR: Final = b"x-forwarded-for"
+
+
+LONGEST: Final = 64
+"""Characters of an address, port and brackets included; what is longer is none."""
 
 
 def address_of(scope: Scope, trusted: Sequence[Network]) -> str:
@@ -23,12 +28,13 @@ def address_of(scope: Scope, trusted: Sequence[Network]) -> str:
         return address
     lines = [value.decode("latin-1") for name, value in scope["headers"] if name == FORWARDED_FOR]
     for hop in reversed([hop for line in lines for hop in line.split(",")]):
-        address = _plain(hop.strip())
+        address = _plain(hop.strip()[:LONGEST])
         if not _is_in(address, trusted):
             return address
     return address
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """An address in its one usual form: no port, no brackets, IPv4 where it is IPv4; empty for what is none."""
     host = text[1:].partition("]")[0] if text.startswith("[") else text

@@ -57,8 +57,8 @@ class Lane:
     ) -> None:
         self.server = server
         self._rules = rules
-        self._held = rules.server(server.name)
-        self.call = call.without(self._held.refused) if self._held.refused else call
+        withheld = rules.withheld.get(server.name)
+        self.call = call if withheld is None else call.without(withheld)
         self.view = (
             View(call.visit, server.name, _OPEN) if whole else View(call.visit, server.name, rules, chosen, means.pins)
         )
@@ -116,11 +116,14 @@ class Lane:
 
     async def _on_terms(self, call: Call, use: Use, reply: Answers, noting: Noting) -> Json:
         thing, terms = use.thing, use.terms
-        tool = None
+        tool: Json | None = None
+        link: Link | None = None
         if thing.kind == "tool":
-            if self.view.guarded or terms.check_arguments or terms.when is not None:
-                tool = await self._tool(thing.name)
-            if self.view.guarded and (tool is None or not self.view.offers(tool, terms)):
+            guarded = self.view.guarded
+            if guarded or terms.check_arguments or terms.when is not None:
+                link = await self.link()
+                tool = await self._tool(thing.name, link)
+            if guarded and (tool is None or not self.view.offers(tool, terms)):
                 raise unknown("tool", use.called, call.era)
             if terms.rename is not None:
                 call = call.about(call.method, {**(call.params or {}), "name": thing.name})
@@ -128,7 +131,7 @@ class Lane:
         async def send(call: Call) -> Json:
             began = time.perf_counter()
             try:
-                return self.view.linked(await self._sent(call, reply, terms))
+                return self.view.linked(await self._sent(call, reply, terms, link))
             finally:
                 noting.upstream += time.perf_counter() - began
 
@@ -137,42 +140,48 @@ class Lane:
             self._means.started.note(self.server.key, call.visit.principal.id, thing.name, result)
         return result
 
-    async def _sent(self, call: Call, reply: Answers, terms: Terms = FREE) -> Json:
-        link = await self.link()
-        if self._held.refused and call.era == "modern":
+    async def _sent(self, call: Call, reply: Answers, terms: Terms = FREE, link: Link | None = None) -> Json:
+        if link is None or not link.alive:
+            link = await self.link()
+        if self.call.withheld and call.era == "modern":
             declared = {CLIENT_CAPABILITIES_META_KEY: call.capabilities}
             call = call.about(call.method, with_meta(call.params, lambda meta: {**meta, **declared}))
         if call.era != link.era and call.method in LEGACY_TASKS:
             raise InvalidRequest(METHOD_NOT_FOUND, f"Method not found: {call.method}")
         return await self._cross(call, link, reply, terms)
 
-    async def _tool(self, name: str) -> Json | None:
+    async def _tool(self, name: str, link: Link) -> Json | None:
         """How the server defines one of its tools; None when it lists none of that name."""
-        link = await self.link()
+        offers, freshness = self._means.offers, self._means.catalogue.freshness
+        known = offers.known(link, name, freshness)
+        if known is not None:
+            return known
 
         async def list_page(params: Json) -> Json:
             page = await self.ask_link(link, "tools/list", params)
             self._offered(page)
             return page
 
-        return await self._means.offers.tool(link, name, list_page, self._means.catalogue.freshness)
+        return await offers.tool(link, name, list_page, freshness)
 
     def _offered(self, page: Json) -> None:
         """Have the tools of a list recorded as they are; once for each list that is another one."""
+
+        held = self._rules.server(self.server.name)
 
         def note(page: Json) -> Json:
             tools = page.get("tools")
             found = (tool for tool in (tools if isinstance(tools, list) else ()) if isinstance(tool, Defined))
             self._means.pins.seen(
                 self.server,
-                self._held,
+                held,
                 {str(tool["name"]): (tool.digest, tool.sent) for tool in found if "name" in tool},
             )
             return page
 
         page = defined(page)
         if isinstance(page, Raw):
-            page.once(("seen", self.server.key, self._held), note)
+            page.once(("seen", self.server.key, held), note)
         else:
             note(page)
 

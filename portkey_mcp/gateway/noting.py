@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from portkey_mcp.activity.record import CallRecord
@@ -14,18 +13,15 @@ from portkey_mcp.wire import Json
 Note = Callable[[CallRecord], None]
 
 
-@dataclass(slots=True)
 class Noting:
     """One call that is being watched. `upstream` are the seconds its server had it."""
 
-    note: Note
-    call: Call
-    thing: Thing
-    outcome: str = "cancelled"
-    error: str = ""
-    upstream: float = 0.0
-    _began: float = field(default_factory=time.perf_counter)
-    _at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    __slots__ = ("_at", "_began", "call", "error", "note", "outcome", "thing", "upstream")
+
+    def __init__(self, note: Note, call: Call, thing: Thing) -> None:
+        self.note, self.call, self.thing = note, call, thing
+        self.outcome, self.error, self.upstream = "cancelled", "", 0.0
+        self._began, self._at = time.perf_counter(), datetime.now(UTC)
 
     def ended(self, result: Json) -> None:
         """It has a result."""

@@ -81,19 +81,26 @@ class Offers:
     def __init__(self) -> None:
         self._known: weakref.WeakKeyDictionary[Link, _Offer] = weakref.WeakKeyDictionary()
 
+    def known(self, link: Link, name: str, freshness: Freshness) -> Json | None:
+        """A definition that needs not be asked for again; None where it may have changed, or was never seen."""
+        offer = self._known.get(link)
+        # A call stirs its principal's lists, which says little; what everybody's lists did is what counts here.
+        if offer is None or freshness.latest(link.server.key, "") > offer.asked:
+            return None
+        return offer.tools.get(name)
+
     async def tool(self, link: Link, name: str, list_page: ListPage, freshness: Freshness) -> Json | None:
         """One tool's definition, a `Defined`; None when the server does not list it.
 
         Raises:
             UpstreamDown: the list could not be had, so nobody can say.
         """
-        offer = self._known.get(link)
-        if offer is not None:
-            # A call stirs its principal's lists, which says little; what everybody's lists did is what counts here.
-            changed = freshness.latest(link.server.key, "") > offer.asked
-            found = offer.tools.get(name)
-            if not changed and (found is not None or time.monotonic() - offer.fetched < REFRESH_AFTER):
-                return found
+        found, offer = self.known(link, name, freshness), self._known.get(link)
+        if found is not None:
+            return found
+        told = offer is not None and freshness.latest(link.server.key, "") <= offer.asked
+        if offer is not None and told and time.monotonic() - offer.fetched < REFRESH_AFTER:
+            return None
         return (await self._fetch(link, list_page, freshness.now)).get(name)
 
     async def _fetch(self, link: Link, list_page: ListPage, asked: int) -> Mapping[str, Json]:

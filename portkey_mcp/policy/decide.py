@@ -92,6 +92,8 @@ class Rules:
         self._hiding = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._hides_some)
         self._renamed = lru_cache(maxsize=_VISITORS_REMEMBERED)(self._renames)
         self._renaming = tuple(index for index, rule in enumerate(policy.rules) if rule.rename is not None)
+        self.withheld = {name: held.refused for name, held in policy.servers.items() if held.refused}
+        """The client capabilities that a server never learns of, by its name, where there are any."""
         self._by_address = any(rule.for_ is not None and rule.for_.networks is not None for rule in policy.rules)
 
     def decide(self, visit: Visit, thing: Thing) -> Allow | Deny:

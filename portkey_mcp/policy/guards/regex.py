@@ -1,12 +1,8 @@
 """Regular expressions that strangers' text is searched with: RE2, which takes time linear in the text. Pure."""
 
+import importlib
 from functools import lru_cache
 from typing import Any, Final
-
-try:
-    import re2 as _re2  # type: ignore[import-untyped]
-except ImportError:  # no build of it for this Python yet
-    _re2 = None
 
 LONGEST: Final = 1000
 """Characters of an expression that a person writes."""
@@ -19,15 +15,18 @@ def compile_own(text: str) -> Any:
     Raises:
         ValueError: it is none, fits the empty text, or RE2 is not there: Python's own engine can be made to hang.
     """
-    if _re2 is None:
-        raise ValueError("regular expressions of your own need the package google-re2, which this Python has not")
+    try:
+        re2 = importlib.import_module("re2")  # when a policy first has an expression: it brings 3 MB
+    except ImportError:  # no build of it for this Python yet
+        message = "regular expressions of your own need the package google-re2, which this Python has not"
+        raise ValueError(message) from None
     if len(text) > LONGEST:
         raise ValueError(f"a regular expression has at most {LONGEST} characters, this one {len(text)}")
-    options = _re2.Options()
+    options = re2.Options()
     options.log_errors = False
     try:
-        compiled = _re2.compile(text, options)
-    except _re2.error as error:
+        compiled = re2.compile(text, options)
+    except re2.error as error:
         said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         raise ValueError(f"is no RE2 expression: {said}") from None
     if compiled.search("") is not None:

@@ -1,8 +1,9 @@
 """Expressions of a person's own: linear, and refused with a reason when they are none."""
 
+import sys
+
 import pytest
 
-from portkey_mcp.policy.guards import regex
 from portkey_mcp.policy.guards.regex import LONGEST, compile_own
 
 
@@ -35,7 +36,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(text: str, said: str) ->
 
 
 def test_without_re2_there_is_no_expression_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regex, "_re2", None)
+    monkeypatch.setitem(sys.modules, "re2", None)
     compile_own.cache_clear()
     with pytest.raises(ValueError, match="need the package google-re2"):
         compile_own("abc")
