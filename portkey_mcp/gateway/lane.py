@@ -166,17 +166,14 @@ class Lane:
 
     def _offered(self, page: Json) -> None:
         """Have the tools of a list recorded as they are; once for each list that is another one."""
-
         held = self._rules.server(self.server.name)
 
         def note(page: Json) -> Json:
             tools = page.get("tools")
             found = (tool for tool in (tools if isinstance(tools, list) else ()) if isinstance(tool, Defined))
-            self._means.pins.seen(
-                self.server,
-                held,
-                {str(tool["name"]): (tool.digest, tool.sent) for tool in found if "name" in tool},
-            )
+            named = {str(tool["name"]): (tool.digest, tool.sent) for tool in found if "name" in tool}
+            if self._means.pins.seen(self.server, held, named):
+                self.lists_changed()  # other links of this server may know what it offered before
             return page
 
         page = defined(page)
@@ -216,8 +213,9 @@ class Lane:
         link = await self.link()
         result = await self._cross(call, link, reply)
         if call.method == "tools/list":
-            result = callable_tools(link, result)
             self._offered(result)
+            self._means.offers.heard(link, result, whole="cursor" not in (call.params or {}))
+            result = callable_tools(link, result)
         catalogue.lasting.keep(call, link, result, asked)
         return self.view.listed(call.method, result)
 

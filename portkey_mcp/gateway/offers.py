@@ -103,6 +103,19 @@ class Offers:
             return None
         return (await self._fetch(link, list_page, freshness.now)).get(name)
 
+    def heard(self, link: Link, page: Json, *, whole: bool) -> None:
+        """Take note of a list that somebody got over a link: where it is another one, tools are looked up again.
+
+        `whole`: it begins with the first tool; it is all there is unless it has a `nextCursor`.
+        """
+        offer = self._known.get(link)
+        if offer is None:
+            return
+        listed = by_name(defined(page))
+        gone = whole and "nextCursor" not in page and len(listed) != len(offer.tools)
+        if gone or any(digest_in(offer.tools.get(name)) != digest_in(tool) for name, tool in listed.items()):
+            del self._known[link]
+
     async def _fetch(self, link: Link, list_page: ListPage, asked: int) -> Mapping[str, Json]:
         found: list[Json] = []
         # A server without tools, or that refuses to list them, offers none.

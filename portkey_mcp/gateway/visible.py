@@ -66,8 +66,11 @@ class Pins(Protocol):
         """Whether some definition of this server was refused, whatever the policy says."""
         ...
 
-    def seen(self, server: McpServer, held: ServerPolicy, tools: Mapping[str, tuple[str, Json]]) -> None:
-        """Take note of the definitions that a server offers: of each tool the digest, and what was sent."""
+    def seen(self, server: McpServer, held: ServerPolicy, tools: Mapping[str, tuple[str, Json]]) -> bool:
+        """Take note of the definitions that a server offers: of each tool the digest, and what was sent.
+
+        Says whether one of them was never seen before.
+        """
         ...
 
 
@@ -84,8 +87,9 @@ class NoPins:
         """See `Pins`."""
         return False
 
-    def seen(self, server: McpServer, held: ServerPolicy, tools: Mapping[str, tuple[str, Json]]) -> None:
+    def seen(self, server: McpServer, held: ServerPolicy, tools: Mapping[str, tuple[str, Json]]) -> bool:
         """See `Pins`; nothing is kept."""
+        return False
 
 
 NO_PINS: Final = NoPins()

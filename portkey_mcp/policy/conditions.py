@@ -10,9 +10,10 @@ What does not come out as `true` refuses: an argument that is missing, a wrong t
 https://github.com/google/cel-spec.
 """
 
+import difflib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -57,10 +58,10 @@ class Condition:
         cel = importlib.import_module("cel")
         program = _compiled(cel, self.text)
         for name in sorted(set(program.variables()) - set(VARIABLES) - set(_BOUND.findall(self.text))):
-            raise ValueError(f"unknown variable {name!r}; there are {', '.join(VARIABLES)}")
+            raise ValueError(_unknown("variable", name, VARIABLES))
         for name in program.functions():
             if name.isidentifier() and name not in FUNCTIONS:
-                raise ValueError(f"unknown function {name!r}; there are {', '.join(sorted(FUNCTIONS))}")
+                raise ValueError(_unknown("function", name, sorted(FUNCTIONS)))
         object.__setattr__(self, "_program", program)
 
     def holds(self, args: Any, principal: Mapping[str, Any], tool: Mapping[str, Any], now: datetime) -> bool:
@@ -74,6 +75,11 @@ class Condition:
         except BaseException:  # the engine is Rust: a panic there is no Exception
             return False
         return found is True
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"unknown {kind} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
 
 
 def _compiled(cel: Any, text: str) -> Any:

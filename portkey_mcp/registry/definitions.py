@@ -92,16 +92,19 @@ class Definitions:
                 self._known = known
                 self.version += 1
 
-    def seen(self, server: McpServer, held: ServerPolicy, tools: Mapping[str, tuple[str, Json]]) -> None:
-        """Note what a server offers: its tools by name, each with its digest and its definition.
+    def seen(self, server: McpServer, held: ServerPolicy, tools: Mapping[str, tuple[str, Json]]) -> bool:
+        """Note what a server offers: its tools by name, each with its digest and its definition. Whether any was new.
 
         What is new is let through or waits for a person, as the server's policy has it. What cannot be noted (too
         large, too many) stays unknown, which passes only where nothing is pinned or reviewed.
         """
         known = self._of(server.key).tools
-        for name, (digest, definition) in tools.items():
-            if digest not in known.get(name, ()):
-                self._note(server, held, Place(server.workspace, server.name, name, digest), definition)
+        new = [
+            self._note(server, held, Place(server.workspace, server.name, name, digest), definition)
+            for name, (digest, definition) in tools.items()
+            if digest not in known.get(name, ())
+        ]
+        return any(new)
 
     def admits(self, server_key: str, held: ServerPolicy, name: str, digest: str) -> bool:
         """Whether this definition of a tool may be seen and used.
@@ -118,7 +121,7 @@ class Definitions:
     def _of(self, server_key: str) -> Known:
         return self._known.get(server_key, _NOTHING)
 
-    def _note(self, server: McpServer, held: ServerPolicy, place: Place, definition: Json) -> None:
+    def _note(self, server: McpServer, held: ServerPolicy, place: Place, definition: Json) -> bool:
         known = self._known.setdefault(server.key, Known())
         state, size = first_state(held, known.states(place.name).values()), len(canonical(definition))
         problem = known.no_room(state, place.name, size)
@@ -126,12 +129,13 @@ class Definitions:
             problem = "what it offers cannot be noted, since the database takes nothing"
         if problem:
             self._tell(server.key, held, problem)
-            return
+            return False
         known.put(place.name, place.digest, state)
         self.version += 1
         self._queue[place] = _Seen(held, definition, size, self._clock())
         self._queued_bytes += size
         self._arrived.set()
+        return True
 
     def _tell(self, server_key: str, held: ServerPolicy, problem: str) -> None:
         """Log a problem once, where it hides something; at most some dozen different ones of a server."""

@@ -4,8 +4,7 @@ import pytest
 
 from portkey_mcp.admin.desk import Asker
 from portkey_mcp.admin.visiting import existing, visitor
-from portkey_mcp.errors import Forbidden, Mistake, NotFound
-from portkey_mcp.policy.decide import Thing
+from portkey_mcp.errors import Forbidden, NotFound
 from portkey_mcp.policy.document import ServerPolicy
 from tests.admin.conftest import House
 

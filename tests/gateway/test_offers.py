@@ -92,3 +92,22 @@ def test_tools_without_a_name_are_nobodys() -> None:
     assert by_name({"tools": [READ, {"title": "x"}, {"name": 7}, None]}) == {"read": READ}
     assert by_name({}) == {}
     assert defined({"tools": None}) == {"tools": None}
+
+
+async def test_a_list_that_shows_other_tools_makes_what_was_known_old() -> None:
+    offers, link, freshness = Offers(), MemoryLink(), Freshness()
+    listed = Listed({"tools": [READ, {"name": "write"}]})
+    await offers.tool(link, "read", listed, freshness)
+    for page, whole, asked_again in (
+        ({"tools": [READ, {"name": "write"}]}, True, False),
+        ({"tools": [READ], "nextCursor": "1"}, True, False),
+        ({"tools": [READ]}, False, False),
+        ({"tools": [READ]}, True, True),
+        ({"tools": [READ, {"name": "write", "description": "Poison."}]}, True, True),
+        ({"tools": [{"name": "new"}]}, False, True),
+    ):
+        before = listed.asked
+        offers.heard(link, page, whole=whole)
+        await offers.tool(link, "read", listed, freshness)
+        assert (listed.asked > before) is asked_again, page
+    offers.heard(MemoryLink(), {"tools": []}, whole=True)

@@ -19,8 +19,12 @@ WHOLE: dict[str, Any] = {
         {
             "match": ["files/write_file", "resource:files/file:///etc/*"],
             "for": {
-                **{"roles": ["member"], "groups": ["contractors"], "people": ["p1"]},
-                **{"service_accounts": ["ci"], "clients": ["claude"], "networks": ["10.0.0.0/8", "fd00::1"]},
+                "roles": ["member"],
+                "groups": ["contractors"],
+                "people": ["p1"],
+                "service_accounts": ["ci"],
+                "clients": ["claude"],
+                "networks": ["10.0.0.0/8", "fd00::1"],
             },
             "enabled": False,
         },

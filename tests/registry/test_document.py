@@ -228,7 +228,7 @@ RULE = 'rules:\n  - match: "a/b"\n    '
             "when: args.repo ==",
             "3:11: is no CEL expression: syntax error: mismatched input '<eof>', at character 13 of it",
         ),
-        ("when: arg.repo == 1", "3:11: unknown variable 'arg'; there are args, principal, tool, now"),
+        ("when: arg.repo == 1", "3:11: unknown variable 'arg'; did you mean 'args'?"),
         ("when: true", "3:11: expected a CEL expression in quotes, like 'args.repo.startsWith(\"acme/\")'"),
         ("when: [a]", "3:11: expected a CEL expression in quotes, like 'args.repo.startsWith(\"acme/\")'"),
         ("redact: email", "3:13: expected a list, found text"),

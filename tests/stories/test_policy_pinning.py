@@ -90,6 +90,28 @@ async def test_a_changed_tool_is_gone_until_a_person_has_approved_it(tmp_path: P
 
 
 @both
+async def test_what_a_list_shows_is_what_can_be_called_also_for_those_who_called_before(
+    tmp_path: Path, era: str
+) -> None:
+    async with policy_house(tmp_path, era, servers=PINNED) as house:
+        first, second = await house.client(era), await house.client(era, "admin")
+        for client in (first, second):
+            assert await names(client) == ["echo", "other"]
+            assert await usable(client, "echo")
+        approved, poisoned = house.script.tools[0], tool("echo", description="Poison.")
+        house.script.tools[0] = poisoned
+        assert await names(first) == ["other"]
+        assert not await usable(first, "echo")
+        assert not await usable(second, "echo")
+        house.script.tools[0] = approved
+        assert await names(first) == ["echo", "other"]
+        assert await usable(first, "echo")
+        house.script.tools[0] = poisoned
+        assert await names(first) == ["other"]
+        assert not await usable(first, "echo")
+
+
+@both
 async def test_a_call_that_nobody_listed_before_is_held_against_the_definition_of_now(tmp_path: Path, era: str) -> None:
     async with policy_house(tmp_path, era, servers=PINNED) as house:
         assert await names(await house.client(era)) == ["echo", "other"]
