@@ -6,17 +6,22 @@
     now          the moment, in the workspace's time zone:  now.hour >= 9 && now.weekday <= 5
                  year, month, day, hour, minute, weekday (Monday is 1), iso
 
-What does not come out as `true` refuses: an argument that is missing, a wrong type, a division by zero. Language:
-https://github.com/google/cel-spec.
+What does not come out as `true` refuses: an argument that is missing, a wrong type, a division by zero. So does what
+would take too long, since the engine cannot be stopped: arguments, principal and tool of more than 100,000 values, and
+a call on which the expression could work for more than about a quarter of a second, see `workload`. A list may be
+walked within another, as in `args.paths.all(p, args.roots.exists(r, p.startsWith(r)))`, both of some 350 elements; one
+alone may have 100,000. `map` and `filter` copy what they walk and want short lists. An expression that nests deeper, or
+takes a pattern for `matches` from a call, is none. Language: https://github.com/google/cel-spec.
 """
 
 import difflib
 import importlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+
+from portkey_mcp.policy.workload import MOST_VALUES, MOST_WORK, Workload, bound_names, measured, workload
 
 VARIABLES: Final = ("args", "principal", "tool", "now")
 
@@ -33,23 +38,18 @@ FUNCTIONS: Final = frozenset(
 LONGEST: Final = 2000
 """Characters of an expression."""
 
-_BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
-"""Names that an expression binds itself: `args.paths.all(path, path.startsWith("/srv/"))`."""
-
-_WIDEST: Final = 2**63
-"""CEL's integers have 64 bits; of anything wider it would see something else than the upstream."""
-
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One compiled expression; equal when the text is.
 
     Raises:
-        ValueError: it is no CEL, or names a variable there is not.
+        ValueError: it is no CEL, names a variable there is not, or makes work without a bound.
     """
 
     text: str
     _program: Any = field(init=False, repr=False, compare=False)
+    _work: Workload = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.text) > LONGEST:
@@ -57,16 +57,18 @@ class Condition:
         # Loaded when a policy first has a condition: the engine brings 30 MB that most gateways never need.
         cel = importlib.import_module("cel")
         program = _compiled(cel, self.text)
-        for name in sorted(set(program.variables()) - set(VARIABLES) - set(_BOUND.findall(self.text))):
+        for name in sorted(set(program.variables()) - set(VARIABLES) - bound_names(self.text)):
             raise ValueError(_unknown("variable", name, VARIABLES))
         for name in program.functions():
             if name.isidentifier() and name not in FUNCTIONS:
                 raise ValueError(_unknown("function", name, sorted(FUNCTIONS)))
+        object.__setattr__(self, "_work", workload(self.text))
         object.__setattr__(self, "_program", program)
 
     def holds(self, args: Any, principal: Mapping[str, Any], tool: Mapping[str, Any], now: datetime) -> bool:
         """Whether the expression is `true` for this call. Whatever goes wrong is false: it fails closed."""
-        if _has_wide(args):
+        size = measured(args, principal, tool)
+        if size.wide or size.values > MOST_VALUES or self._work.of(size) > MOST_WORK:
             return False
         try:
             found = self._program.execute({"args": args, "principal": principal, "tool": tool, "now": moment(now)})
@@ -108,18 +110,3 @@ def moment(now: datetime) -> dict[str, Any]:
         "weekday": now.isoweekday(),
         "iso": now.isoformat(timespec="seconds"),
     }
-
-
-def _has_wide(value: Any) -> bool:
-    level = [value]
-    while level:
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += one.values()
-            elif isinstance(one, list):
-                inner += one
-            elif isinstance(one, int) and not -_WIDEST <= one < _WIDEST:
-                return True
-        level = inner
-    return False

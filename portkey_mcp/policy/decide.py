@@ -5,7 +5,8 @@ rule that fits applies, a later one overriding an earlier one member by member; 
 
 A resource is decided by its URI alone. Denying a template hides it from the list, not the resources it describes:
 deny their URIs. Each URI is also decided as a server may come to read it (decoded, without `..`), and the strictest
-answer holds, so no other spelling opens what is denied.
+answer holds, so no other spelling opens what is denied. A URI too long to be read so is denied, where there is a rule
+about such things of its server.
 """
 
 import ipaddress
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from portkey_mcp.model import Role, Visit
 from portkey_mcp.policy.document import Policy, Rule, ServerPolicy
-from portkey_mcp.policy.match import URI_KINDS, Kind, Test, compile_pattern, readings
+from portkey_mcp.policy.match import LONGEST_URI, URI_KINDS, Kind, Test, compile_pattern, readings
 from portkey_mcp.policy.parts import Whom
 from portkey_mcp.policy.terms import FOLDED, FREE, Terms, fold
 
@@ -67,6 +68,7 @@ ANY_NAME = ""
 
 _UNRULED = Allow()
 _STRANGER = Deny(None, "no role in this workspace")
+_TOO_LONG = Deny(None, f"its URI is longer than {LONGEST_URI} characters")
 _NOTHING: Mapping[str, str] = {}
 _NO_SERVER_POLICY = ServerPolicy()
 
@@ -108,6 +110,8 @@ class Rules:
             return _STRANGER
         if not self._near(thing.kind, thing.server):
             return _UNRULED
+        if _is_too_long(thing):
+            return _TOO_LONG
         fitting = self._fitting(who)
         if len(thing.name) > _LONGEST_REMEMBERED:
             return self._decide(thing, fitting)
@@ -166,7 +170,7 @@ class Rules:
     def applying(self, visit: Visit, thing: Thing) -> list[int]:
         """The indexes of the rules that apply, in the order of the document; for explanations."""
         who = self.who(visit)
-        if who is None:
+        if who is None or _is_too_long(thing):
             return []
         fitting, near, names = self._fitting(who), self._near(thing.kind, thing.server), _names(thing)
         return [one.index for one in near if fitting & one.bit and any(map(one.fits, names))]
@@ -261,6 +265,10 @@ def _is_in(address: str, whom: Whom) -> bool:
 
 def _names(thing: Thing) -> tuple[str, ...]:
     return readings(thing.name) if thing.kind in URI_KINDS else (thing.name,)
+
+
+def _is_too_long(thing: Thing) -> bool:
+    return thing.kind in URI_KINDS and len(thing.name) > LONGEST_URI
 
 
 def _says_something(rule: Rule) -> bool:

@@ -38,6 +38,10 @@ _HOST_OF_FILE = re.compile(r"^file://[^/]+/")
 _COMPILED = 10_000
 """Patterns kept compiled, of all policies and bundles; each is a few hundred bytes."""
 
+LONGEST_URI = 8192
+"""Characters of a URI that is decided about. To decode a longer one, again and again, takes seconds that nobody else is
+served in; servers and proxies take no longer ones."""
+
 _ROUNDS = 3
 """How often a URI is decoded: three times finds what was encoded twice, and is a bound."""
 
@@ -92,6 +96,7 @@ def glob(text: str) -> Test:
 def readings(uri: str) -> tuple[str, ...]:
     """The URI as written, then as a server may come to read it. One element when there is no other way.
 
+    Takes a time linear in the URI, of which the caller bounds the length, see `LONGEST_URI`.
     See `plain`; and a server may pass over a query, a fragment, or the host of a `file:` URI.
     """
     found = _plainer(uri)

@@ -10,7 +10,7 @@ from portkey_mcp.errors import Refused
 from portkey_mcp.policy.guards.hidden import clean_value
 from portkey_mcp.policy.parts import Argument
 from portkey_mcp.policy.terms import Terms
-from portkey_mcp.wire import Json, dumps
+from portkey_mcp.wire import Json
 
 _BRANCHES: Final = ("allOf", "anyOf", "oneOf")
 
@@ -41,7 +41,8 @@ def filled(terms: Terms, params: Json) -> Json:
     """The params of a tools/call with the arguments that policy sets.
 
     Raises:
-        Refused: the caller sends one that is hidden, or one that is set with another value, or no object at all.
+        Refused: the caller sends one that is set or hidden, even the right one: else what is set could be guessed; or
+            no object at all.
     """
     if not terms.arguments:
         return params
@@ -51,15 +52,13 @@ def filled(terms: Terms, params: Json) -> Json:
         raise Refused("arguments", "The arguments of this tool must be an object. The server was not called.")
     values = {name: one.value for name, one in terms.arguments.items() if not one.hidden}
     for name in terms.arguments:
-        if name in given and not (name in values and _is_same(given[name], values[name])):
+        if name in given:
             raise Refused(
                 "arguments",
                 f"The argument {name!r} is set by the gateway; leave it out and call again. The server was not called.",
                 {"argument": name},
             )
-    if values.keys() <= given.keys():
-        return params
-    return {**params, "arguments": {**given, **values}}
+    return {**params, "arguments": {**given, **values}} if values else params
 
 
 def _without(schema: Json, arguments: Mapping[str, Argument]) -> Json:
@@ -110,14 +109,3 @@ def _without_names(schema: Json, names: Collection[str]) -> Json:
 
 def _others(listed: list[Any], names: Collection[str]) -> list[Any]:
     return [one for one in listed if not (isinstance(one, str) and one in names)]
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same; in Python `True` is 1 and 1 is 1.0, in JSON none of them is another."""
-    return bool(one == other) and dumps(_sorted(one)) == dumps(_sorted(other))
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(inner) for name, inner in sorted(value.items())}
-    return [_sorted(inner) for inner in value] if isinstance(value, list) else value

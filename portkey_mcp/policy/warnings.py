@@ -1,7 +1,7 @@
 """What is probably a mistake in a policy, though it is valid: what matches nothing, cannot work, does too much. Pure.
 
 Names of people, groups and clients are never doubted: they come and go elsewhere. Nor is a pattern where nobody knows
-what a server has.
+what a server has. To compare each rule with each takes the square of their number, so very many are not compared.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -10,13 +10,19 @@ from typing import Final
 
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import Policy, Rule
-from portkey_mcp.policy.match import compile_pattern
+from portkey_mcp.policy.match import KINDS, Kind, compile_pattern
 from portkey_mcp.policy.nearest import nearest_name, nearest_pattern
 from portkey_mcp.policy.terms import FOLDED
 from portkey_mcp.policy.wording import amount_text, duration_text, listing, printable
 
 COUNTED_KINDS: Final = frozenset({"tool", "prompt"})
 """Kinds that a server lists whole; of resources, templates make any number more."""
+
+MOST_COMPARED: Final = 300
+"""Rules that are compared with each other; of more, each is only looked at alone."""
+
+_MOST_NEAREST: Final = 50
+"""Wrong names for which the one that was meant is looked for, which takes longer than all else."""
 
 
 def warnings(policy: Policy, servers: Collection[str], things: Collection[Thing]) -> list[str]:
@@ -31,6 +37,11 @@ def warnings(policy: Policy, servers: Collection[str], things: Collection[Thing]
         for name in policy.servers
         if name not in known.servers
     )
+    if not known.compared:
+        found.append(
+            f"rules: these are {len(policy.rules):,}; more than {MOST_COMPARED} are not compared with each other here, "
+            "so which of them overrides another whole, and which cost or timeout cannot be, is not told"
+        )
     return list(dict.fromkeys(found))
 
 
@@ -38,12 +49,34 @@ class _Known:
     """The policy and what is known of the servers it is about. `matched` are the known things of each rule."""
 
     def __init__(self, policy: Policy, servers: list[str], things: list[Thing]) -> None:
-        self.rules, self.servers, self.things = policy.rules, servers, things
-        self.matched = [_matched(rule, things) for rule in policy.rules]
+        self.rules, self.servers, self.things = policy.rules, servers, frozenset(things)
+        self._held: dict[tuple[str, Kind], list[Thing]] = {}
+        for thing in things:
+            self._held.setdefault((thing.server, thing.kind), []).append(thing)
+        self._of = sorted({thing.server for thing in things})
+        self.matched = [{thing for text in rule.match for thing in self._fitting(text)} for rule in policy.rules]
+        self.about: dict[Thing, list[Rule]] = {}
+        for rule, matched in zip(policy.rules, self.matched, strict=True):
+            for thing in matched:
+                self.about.setdefault(thing, []).append(rule)
+        self.compared = len(policy.rules) <= MOST_COMPARED
+        self._nearest = _MOST_NEAREST
         self._covers = lru_cache(maxsize=None)(self._compare)
+        self._anew = lru_cache(maxsize=None)(self._is_said_anew)
+
+    def held(self, server: str, kinds: frozenset[Kind]) -> list[Thing]:
+        """The known things of these kinds of a server, in the order of their names."""
+        return [thing for kind in KINDS if kind in kinds for thing in self._held.get((server, kind), ())]
+
+    def nearest(self, pattern: str, names: Collection[str]) -> str | None:
+        """What may have been meant, for the first wrong names; the others may be wrong in the same way."""
+        self._nearest -= 1
+        return nearest_pattern(pattern, names) if self._nearest >= 0 else None
 
     def later(self, index: int) -> Iterable[tuple[int, Rule]]:
         """The rules for everybody below a rule that are about all that it is about, with their numbers."""
+        if not self.compared:
+            return ()
         return (
             (number, rule)
             for number, rule in enumerate(self.rules[index + 1 :], start=index + 2)
@@ -52,29 +85,30 @@ class _Known:
 
     def together(self, index: int, member: str) -> Iterator[tuple[int, Rule]]:
         """The rules that say `member` of something that this rule is about, too, and are not overridden there."""
-        saying = [place for place, rule in enumerate(self.rules) if getattr(rule, member) is not None]
-        anew = [place for place in saying if self.rules[place].for_ is None]
-        for place in saying:
-            shared = self.matched[index] & self.matched[place]
-            late = [below for below in anew if below > place]
-            if shared:
-                meet = not shared <= set().union(*(self.matched[below] for below in late))
-            else:
-                meet = self._covers(place, index) and not any(self._covers(below, place) for below in late)
+        places = range(len(self.rules)) if self.compared else (index,)
+        saying = [place for place in places if getattr(self.rules[place], member) is not None]
+        mine = self.matched[index]
+        hidden: set[Thing] = set()  # things about which a rule further below says it anew for everybody
+        found = []
+        for place in reversed(saying):
+            shared = mine & self.matched[place]
+            meet = not shared <= hidden if shared else self._covers(place, index) and not self._anew(place, member)
             if meet:
-                yield place + 1, self.rules[place]
+                found.append((place + 1, self.rules[place]))
+            if self.rules[place].for_ is None:
+                hidden |= shared
+        yield from reversed(found)
+
+    def _fitting(self, text: str) -> Iterator[Thing]:
+        pattern = compile_pattern(text)
+        for server in filter(pattern.server, self._of):
+            yield from (thing for thing in self.held(server, pattern.kinds) if pattern.name(thing.name))
+
+    def _is_said_anew(self, place: int, member: str) -> bool:
+        return any(getattr(rule, member) is not None for _, rule in self.later(place))
 
     def _compare(self, wide: int, narrow: int) -> bool:
         return covers(self.rules[wide].match, self.rules[narrow].match)
-
-
-def _matched(rule: Rule, things: list[Thing]) -> set[Thing]:
-    patterns = [compile_pattern(text) for text in rule.match]
-    return {
-        thing
-        for thing in things
-        if any(thing.kind in p.kinds and p.server(thing.server) and p.name(thing.name) for p in patterns)
-    }
 
 
 def covers(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
@@ -108,13 +142,13 @@ def _unmatched(known: _Known, index: int, rule: Rule) -> Iterator[str]:
             continue
         servers = [one for one in known.servers if pattern.server(one)]
         if not servers:
-            yield f"{text} names no server of this workspace{_did_you_mean(nearest_pattern(server, known.servers))}"
+            yield f"{text} names no server of this workspace{_did_you_mean(known.nearest(server, known.servers))}"
             continue
-        theirs = {one: [t.name for t in known.things if t.server == one and t.kind in pattern.kinds] for one in servers}
+        theirs = {one: [thing.name for thing in known.held(one, pattern.kinds)] for one in servers}
         names = [name for found in theirs.values() for name in found]
         if not pattern.kinds <= COUNTED_KINDS or not all(theirs.values()) or any(map(pattern.name, names)):
             continue
-        better = nearest_pattern(name, names)
+        better = known.nearest(name, names)
         whole = f"{text.removesuffix(name)}{better}" if better else None
         what = f"{next(iter(pattern.kinds))} of server{'s' if len(servers) > 1 else ''} {listing(servers, 'or')}"
         yield f"{text} matches no {what}{_did_you_mean(whole)}"
@@ -149,7 +183,7 @@ def _renames(known: _Known, index: int, rule: Rule) -> Iterator[str]:
     if rule.rename is None:
         return
     server, own = _parts(rule.match[0])
-    for number, other in enumerate(known.rules[:index], start=1):
+    for number, other in enumerate(known.rules[:index] if known.compared else (), start=1):
         taken = other.rename == rule.rename and _parts(other.match[0])[0] == server
         if taken and _parts(other.match[0])[1] != own and not _are_apart(rule, other):
             yield f"renames {server}/{own} to {rule.rename}, as rule {number} does another tool; only one can have it"
@@ -163,7 +197,7 @@ def _renames(known: _Known, index: int, rule: Rule) -> Iterator[str]:
 
 def _is_out_of_the_way(known: _Known, thing: Thing) -> bool:
     """Whether a tool has another name itself, or is hidden from everybody."""
-    about = [rule for rule, matched in zip(known.rules, known.matched, strict=True) if thing in matched]
+    about = known.about.get(thing, [])
     switch = next((rule for rule in reversed(about) if rule.enabled is not None), None)
     return any(rule.rename for rule in about) or (switch is not None and not switch.enabled and switch.for_ is None)
 

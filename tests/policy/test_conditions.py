@@ -31,10 +31,32 @@ def holds(text: str, **args: Any) -> bool:
         "timestamp(now.iso) > timestamp('2026-01-01T00:00:00Z')",
         "args.repo.matches('^acme/[a-z]+$')",
         "args.count * 2 == 4",
+        "args.paths . all (path, path.startsWith('/srv/'))",
+        "args.paths.all(p, ['/srv/', '/tmp/'].exists(root, p.startsWith(root)))",
+        "args.many.all(n, n > 0)",
     ],
 )
 def test_conditions_that_hold(text: str) -> None:
-    assert holds(text, repo="acme/a", paths=["/srv/a", "/srv/b"], count=2)
+    assert holds(text, repo="acme/a", paths=["/srv/a", "/srv/b"], count=2, many=[1] * 300)
+
+
+class Counting:
+    """Stands where the engine is, and counts how often it is asked."""
+
+    asked = 0
+
+    def execute(self, _values: Any) -> bool:
+        self.asked += 1
+        return True
+
+
+@pytest.mark.parametrize(("length", "asked"), [(300, 1), (4000, 0)])
+def test_the_engine_is_not_asked_what_it_could_not_answer_soon(length: int, asked: int) -> None:
+    condition = Condition("args.paths.all(p, args.roots.exists(r, p.startsWith(r)))")
+    engine = Counting()
+    object.__setattr__(condition, "_program", engine)
+    assert condition.holds({"paths": ["/a"] * length, "roots": ["/b"] * length}, ADA, TOOL, MONDAY) is (asked == 1)
+    assert engine.asked == asked
 
 
 @pytest.mark.parametrize(
@@ -50,6 +72,9 @@ def test_conditions_that_hold(text: str) -> None:
         ("args.l[0].n > 5", {"l": [{"n": -(2**70)}]}),
         ("args.l[9] == 1", {"l": []}),
         ("!args.repo", {"repo": "x"}),
+        ("args.a.all(x, args.b.exists(y, x == y))", {"a": [1] * 4000, "b": [1] * 4001}),
+        ("args.a == 1", {"a": 1, "b": [0] * 100_001}),
+        ("args.a.all(x, args.t.contains('z'))", {"a": [1] * 1000, "t": "z" * 10**7}),
     ],
 )
 def test_what_goes_wrong_refuses(text: str, args: dict[str, Any]) -> None:
@@ -68,6 +93,8 @@ def test_what_goes_wrong_refuses(text: str, args: dict[str, Any]) -> None:
         ("args.repo.lower() == 'x'", "unknown function 'lower'"),
         ("x" * (LONGEST + 1), "at most 2000 characters"),
         ("(" * 1900, "is no CEL expression"),
+        ("args.a.all(x, x.all(y, y.all(z, z == 1)))", "in one another 2 deep, and these stand 3 deep"),
+        ("args.a.matches(args.b)", "`matches` needs its pattern in quotes"),
     ],
 )
 def test_what_is_no_condition_is_said_when_the_document_is_read(text: str, said: str) -> None:

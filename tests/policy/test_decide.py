@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.model import Endpoint, Principal, Role, Visit, Workspace
+from portkey_mcp.policy import decide
 from portkey_mcp.policy.decide import Allow, Deny, Rules, Thing
 from portkey_mcp.policy.document import EMPTY, parse
-from portkey_mcp.policy.match import KINDS, compile_pattern
+from portkey_mcp.policy.match import KINDS, LONGEST_URI, Kind, compile_pattern, readings
 
 WORKSPACE = Workspace("demo", "Demo", {}, {})
 
@@ -367,3 +368,21 @@ def test_the_decision_is_that_of_the_last_rule_that_fits(
             expected = index
     if visitor.principal.workspaces:
         assert rules(*given_rules).decide(visitor, thing).rule == expected
+
+
+@pytest.mark.parametrize("kind", ["resource", "template"])
+def test_a_uri_too_long_to_be_read_is_denied_unread_where_there_is_a_rule_about_such(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(decide, "readings", lambda uri: (read.append(uri), readings(uri))[1])
+    decided = rules({"match": "resource:files/*", "timeout": "5s"})
+    longest, longer = (Thing(kind, "files", "x:" + "%25" * 2730 + rest) for rest in ("", "y"))
+    assert (len(longest.name), len(longer.name)) == (LONGEST_URI, LONGEST_URI + 1)
+    assert isinstance(decided.decide(visit(), longest), Allow)
+    assert read == [longest.name]
+    assert decided.decide(visit(), longer) == Deny(None, "its URI is longer than 8192 characters")
+    assert decided.applying(visit(), longer) == []
+    assert decided.decide(visit(), longer._replace(server="other")) == Allow(None)
+    assert decided.decide(visit(), Thing("tool", "files", longer.name)) == Allow(None)
+    assert read == [longest.name]

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portkey_mcp.policy import warnings as module
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import parse
 from portkey_mcp.policy.match import compile_pattern
-from portkey_mcp.policy.warnings import covers, warnings
+from portkey_mcp.policy.warnings import MOST_COMPARED, covers, warnings
 
 SERVERS = ["files", "github", "linear"]
 THINGS = [
@@ -154,6 +155,34 @@ def test_a_timeout_above_the_hard_one_is_named() -> None:
 
 def test_names_of_people_groups_and_clients_are_not_doubted() -> None:
     assert warned({"match": "*", "for": {"groups": ["nobody"], "clients": ["x"], "people": ["y"]}, **ON}) == []
+
+
+def test_very_many_rules_are_looked_at_alone_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[str, ...]] = []
+    monkeypatch.setattr(module, "covers", lambda wide, narrow: (compared.append(narrow), covers(wide, narrow))[1])
+    wrong = {"match": "linear/delte_issue", "cost": 11, "limits": [{"cost": 10, "per": "day"}]}
+    said = [
+        "rule 1: linear/delte_issue matches no tool of server linear; did you mean linear/delete_issue?",
+        "rule 1: one call costs 11 (here), more than 10 cost units per day: never",
+    ]
+    same: list[dict[str, Any]] = [{"match": "github/*", "timeout": "5s"}] * (MOST_COMPARED - 1)
+    few = warned(wrong, *same)
+    assert few[:2] == said
+    assert "rule 2: has no effect" in few[2]
+    assert 0 < len(compared) <= (MOST_COMPARED + 1) ** 2
+    compared.clear()
+    assert warned(wrong, *same, *same[:1]) == [
+        *said,
+        "rules: these are 301; more than 300 are not compared with each other here, so which of them overrides another "
+        "whole, and which cost or timeout cannot be, is not told",
+    ]
+    assert compared == [("linear/delte_issue",)]  # with itself
+
+
+def test_of_very_many_wrong_names_all_are_named_and_the_first_get_the_nearest() -> None:
+    found = warned(*({"match": f"linear/delete_isue{n}", **ON} for n in range(400)))
+    assert len([line for line in found if "matches no tool of server linear" in line]) == 400
+    assert 0 < len([line for line in found if "did you mean" in line]) <= 50
 
 
 PATTERNS = st.sampled_from(

@@ -73,11 +73,11 @@ async def test_on_a_hub_the_new_name_has_the_servers_mark(tmp_path: Path, era: s
 
 
 @both
-async def test_what_the_gateway_fills_in_cannot_be_said_otherwise(tmp_path: Path, era: str) -> None:
+async def test_what_the_gateway_fills_in_cannot_be_said_and_so_not_be_guessed(tmp_path: Path, era: str) -> None:
     async with house(tmp_path, era) as served:
         client = await served.client(era)
-        for wrong in ({"repo": "evil/x"}, {"debug": True}):
-            arguments = {"title": "x", **wrong}
+        for sent in ({"repo": "evil/x"}, {"repo": "acme/core"}, {"debug": True}):
+            arguments = {"title": "x", **sent}
             answer = (await client.call("tools/call", {"name": "open_ticket", "arguments": arguments})).answer
             assert refused(answer)["reason"] == "arguments"
             assert "acme/core" not in said(answer)

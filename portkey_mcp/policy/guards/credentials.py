@@ -12,6 +12,7 @@ import binascii
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from portkey_mcp.policy.guards.span import Span
@@ -91,13 +92,20 @@ _FORMS: Final = (
 LABELS: Final = frozenset({*(form.label for form in _FORMS), "JWT", "private key"})
 
 
+def searches(text: str) -> list[Iterator[Span]]:
+    """The searches for keys and passwords with a form of their own, not yet begun; each finds from left to right."""
+    return [_of_form(form, text) for form in _FORMS if form.literal in text]
+
+
 def keys(text: str) -> Iterator[Span]:
-    """Keys and passwords with a form of their own."""
-    for label, literal, pattern, check in _FORMS:
-        if literal in text:
-            for found in pattern.finditer(text):
-                if check(found[pattern.groups]):
-                    yield Span(*found.span(pattern.groups), label)
+    """Keys and passwords with a form of their own, form by form."""
+    return chain.from_iterable(searches(text))
+
+
+def _of_form(form: _Form, text: str) -> Iterator[Span]:
+    for found in form.pattern.finditer(text):
+        if form.check(found[form.pattern.groups]):
+            yield Span(*found.span(form.pattern.groups), form.label)
 
 
 _JWT: Final = re.compile(

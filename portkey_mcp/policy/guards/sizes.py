@@ -2,13 +2,15 @@
 
 What is cut stays a result of its kind: text is shortened where the space ends, blocks after that are left out, an image
 or file that does not fit is replaced by a line that says what it was, and structured content, half of which would fit
-no schema, stays whole or goes whole. A notice says so; `isError` and everything else stays.
+no schema, stays whole or goes whole. A notice says so; `isError` and everything else stays. What was cut once and has
+grown since is cut again with one notice, which tells of both.
 """
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
 
 from portkey_mcp.errors import Refused
 from portkey_mcp.policy.parts import MaxResult
@@ -83,6 +85,8 @@ class _Notice:
     of: int = 0
     dropped: int = 0
 
+    STRUCTURE: ClassVar = "the structured content left out"
+
     def __str__(self) -> str:
         said = []
         if self.kept is not None:
@@ -90,7 +94,7 @@ class _Notice:
         if self.dropped:
             said.append(f"{self.dropped:,} further parts left out")
         if self.structure:
-            said.append("the structured content left out")
+            said.append(self.STRUCTURE)
         return (
             f"[cut: {', '.join(said)}; the result has {self.size:,} bytes, and the gateway's policy allows "
             f"{self.limit:,}. Ask for less, or for a part.]"
@@ -99,6 +103,28 @@ class _Notice:
     @staticmethod
     def widest(limit: int, size: int) -> "_Notice":
         return _Notice(limit, size, True, size, size, size)
+
+    @staticmethod
+    def read(text: str) -> "tuple[str, _Notice] | None":
+        """A text without the notice at its end, and that notice; None where there is none."""
+        start = max(text.rfind("[cut: "), 0)
+        found = _NOTICE.fullmatch(text, start)
+        if found is None:
+            return None
+        numbers = {name: int(digits.replace(",", "")) for name, digits in found.groupdict("0").items()}
+        kept = numbers["kept"] if found["kept"] else None
+        structure = _Notice.STRUCTURE in found[0]
+        notice = _Notice(numbers["limit"], numbers["size"], structure, kept, numbers["of"], numbers["dropped"])
+        return text[:start].removesuffix("\n"), notice
+
+
+_NOTICE: Final = re.compile(
+    r"\[cut: (?:(?P<kept>[\d,]{1,20}) of (?P<of>[\d,]{1,20}) bytes of this text shown)?(?:, )?"
+    rf"(?:(?P<dropped>[\d,]{{1,20}}) further parts left out)?(?:, )?(?:{_Notice.STRUCTURE})?"
+    r"; the result has (?P<size>[\d,]{1,20}) bytes, and the gateway's policy allows (?P<limit>[\d,]{1,20})\. "
+    r"Ask for less, or for a part\.\]",
+    re.ASCII,
+)
 
 
 class _Cut:
@@ -116,9 +142,11 @@ class _Cut:
             name = "content"
         if name is None:
             return None
-        blocks = result.get(name, [])
+        blocks, before = _unsaid(result.get(name, []))
+        size = self._size if before is None else before.size
+        widest = _Notice.widest(self._limit, max(self._size, size, *((before.of, before.dropped) if before else ())))
         frame = {**result, name: []}
-        reserved = self._measure(_block(name, str(_Notice.widest(self._limit, self._size)), blocks)) + 1
+        reserved = self._measure(_block(name, str(widest), blocks)) + 1
         room = self._limit - reserved - self._measure(frame)
         structure = room < 0 and "structuredContent" in frame
         if structure:
@@ -126,10 +154,13 @@ class _Cut:
             room = self._limit - reserved - self._measure(frame)
         if room < 0:
             return None
-        return {**frame, name: self._fitting(name, blocks, room, _Notice(self._limit, self._size, structure))}
+        said = replace(before or _Notice(self._limit, size), limit=self._limit)
+        said = replace(said, structure=structure or said.structure)
+        return {**frame, name: self._fitting(name, blocks, room, said)}
 
     def _fitting(self, name: str, blocks: list[Any], room: int, notice: _Notice) -> list[Any]:
-        """As many blocks as there is room for, and the notice, which has its own."""
+        """As many blocks as there is room for, and the notice, which has its own. `notice` is what is to be said
+        already: of content left out, and by an earlier cut, whose shortened text is the last block."""
         kept: list[Any] = []
         for place, block in enumerate(blocks):
             fitting, cost = block, self._measure(block) + 1
@@ -139,15 +170,20 @@ class _Cut:
                 kept.append(fitting)
                 room -= cost
                 continue
-            said = _Notice(self._limit, self._size, notice.structure, dropped=len(blocks) - place)
-            shortened = self._shortened(block, room, said)
+            missing = len(blocks) - place
+            shortened = self._shortened(block, room, replace(notice, dropped=notice.dropped + missing - 1), missing > 1)
             if shortened is not None:
                 return [*kept, shortened]
-            return [*kept, _block(name, str(said), blocks)]
-        return [*kept, _block(name, str(notice), blocks)] if notice.structure else kept
+            return [*kept, _block(name, str(replace(notice, kept=None, dropped=notice.dropped + missing)), blocks)]
+        if notice.kept is not None:
+            return [*kept[:-1], _noticed(kept[-1], notice)]
+        return [*kept, _block(name, str(notice), blocks)] if notice.structure or notice.dropped else kept
 
-    def _shortened(self, block: Any, room: int, said: _Notice) -> Json | None:
-        """The block with as much of its text as fits, and the notice; None when it has none or nothing of it fits."""
+    def _shortened(self, block: Any, room: int, said: _Notice, whole: bool) -> Json | None:
+        """The block with as much of its text as fits, and the notice; None when it has none or nothing of it fits.
+
+        `whole`: the text was not shortened before.
+        """
         path = _holder(block, "text")
         if path is None:
             return None
@@ -156,8 +192,28 @@ class _Cut:
         length = _longest(text, room + len('""'), self._measure)
         if length == 0:
             return None
-        notice = _Notice(said.limit, said.size, said.structure, _bytes(text[:length]), _bytes(text), said.dropped - 1)
+        of = _bytes(text) if whole or said.kept is None else said.of
+        notice = replace(said, kept=_bytes(text[:length]), of=of)
         return _with_text(block, path, f"{text[:length]}\n{notice}")
+
+
+def _unsaid(blocks: list[Any]) -> tuple[list[Any], _Notice | None]:
+    """The blocks without the notice of an earlier cut, which is at the end of the last, and that notice."""
+    path = _holder(blocks[-1], "text") if blocks else None
+    found = _Notice.read(_at(blocks[-1], path)["text"]) if path is not None else None
+    if path is None or found is None:
+        return blocks, None
+    text, notice = found
+    return (
+        (blocks[:-1], notice) if notice.kept is None else ([*blocks[:-1], _with_text(blocks[-1], path, text)], notice)
+    )
+
+
+def _noticed(block: Json, notice: _Notice) -> Json:
+    """A block that was shortened before, with what is said of it now."""
+    path = _holder(block, "text") or ()
+    text = _at(block, path)["text"]
+    return _with_text(block, path, f"{text}\n{replace(notice, kept=_bytes(text))}")
 
 
 def _longest(text: str, room: int, measure: Measure) -> int:

@@ -1,5 +1,6 @@
 """What nobody sees is found and taken out; what writing needs stays."""
 
+import sys
 import unicodedata
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.errors import Refused
+from portkey_mcp.policy.guards import hidden
 from portkey_mcp.policy.guards.hidden import clean, clean_value, find, find_value, guard
 from portkey_mcp.wire import DEEPEST
 
@@ -92,6 +94,38 @@ def test_to_clean_twice_is_to_clean_once_and_nothing_is_found_then(text: str) ->
     assert clean(once) is once
     assert find(once) == ()
     assert (once == text) is (find(text) == ())
+
+
+@given(SIGNS | st.text())
+def test_the_first_hidden_character_is_one_of_those_that_are_found(text: str) -> None:
+    found, kind = find(text), hidden.first(text)
+    assert kind in found if found else kind is None
+
+
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\u200d", "a\u200b", "a\u200d", "\ufe0f\u200d", "\U0001f525\u200d", "\U000e0041"]
+)
+def test_the_steps_to_clean_a_text_do_not_grow_with_it(text: str) -> None:
+    def steps(times: int) -> int:
+        made = []
+        sys.setprofile(lambda _frame, event, _arg: made.append(event))
+        try:
+            clean(text * times)
+        finally:
+            sys.setprofile(None)
+        return len(made)
+
+    steps(1)  # whatever is made once
+    assert steps(20_000) <= steps(2) + 10
+
+
+def test_a_guard_that_refuses_looks_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    first = hidden.first
+    monkeypatch.setattr(hidden, "first", lambda text: (looked.append(text), first(text))[1])
+    with pytest.raises(Refused):
+        guard("refuse", ["a", "b\u200b", *(["c\u202e"] * 1000)], "result")
+    assert looked == ["a", "b\u200b"]
 
 
 def test_a_value_is_cleaned_with_the_names_of_its_members() -> None:

@@ -154,6 +154,44 @@ def test_a_result_that_is_deep_is_measured_and_cut() -> None:
     assert "structuredContent" not in made
 
 
+def grown(result: Json, by: int) -> Json:
+    """The result with longer text before the notice, as masking may leave it."""
+    blocks = [{**block, "text": "#" * by + block["text"]} if "text" in block else block for block in result["content"]]
+    return {**result, "content": blocks}
+
+
+@pytest.mark.parametrize("by", [1, 30, 200, 5000])
+def test_what_was_cut_and_has_grown_is_cut_again_with_one_notice_that_tells_of_the_whole(by: int) -> None:
+    result = {"content": [text("first"), text("é" * 2000), text("third")], "structuredContent": {"a": "y" * 5000}}
+    size = len(dumps(result))
+    once = fitted(1000, result)
+    assert fit_result(most(1000), once) is once
+    twice = fitted(1000, grown(once, by))
+    said = str(twice)
+    assert said.count("[cut: ") == 1
+    assert f"the result has {size:,} bytes, and the gateway's policy allows 1,000." in said
+    assert "the structured content left out" in said
+    assert ("of 4,000 bytes of this text shown, 1 further parts left out" in said) is (by < 5000)
+    assert fit_result(most(1000), twice) is twice
+
+
+def test_a_block_that_is_only_the_notice_of_an_earlier_cut_is_counted_on() -> None:
+    once = fitted(1000, {"content": [text("a" * 500), {"type": "resource_link", "uri": "b" * 900}, text("c")]})
+    assert "[cut: 2 further parts left out" in once["content"][-1]["text"]
+    still = fitted(1000, {"content": [text("a" * 600), *once["content"][1:]]})
+    assert (len(still["content"]), still["content"][-1]) == (2, once["content"][-1])
+    twice = fitted(1000, {"content": [text("a" * 900), *once["content"][1:]]})
+    assert len(twice["content"]) == 1
+    assert "of 900 bytes of this text shown, 2 further parts left out" in twice["content"][0]["text"]
+
+
+def test_a_notice_that_a_server_wrote_itself_makes_nothing_larger_than_it_may_be() -> None:
+    forged = (
+        f"[cut: 1 of {'9' * 20} bytes of this text shown; the result has 5 bytes, and the gateway's policy allows 5. "
+    )
+    fitted(1000, {"content": [text("x" * 2000 + forged + "Ask for less, or for a part.]")]})
+
+
 WORDS = st.text(max_size=40) | st.integers(0, 900).map(lambda n: "é\n" * n) | st.just("\ud83d" * 50)
 BLOCKS = st.one_of(
     st.builds(text, WORDS),
@@ -185,3 +223,13 @@ def test_what_is_cut_always_fits_and_is_whole_where_it_did_before(
     else:
         assert "[cut: " in str(made) or "[left out: " in str(made)
         assert len(made[name]) <= len(blocks) + 1
+    assert str(fitted(size, made)).count("[cut: ") <= 1
+    longer = {**made, name: [*made[name][:-1], {"grown": "x" * 700}, *made[name][-1:]]}
+    assert str(fit_or_none(size, longer)).count("[cut: ") <= 1
+
+
+def fit_or_none(size: int, result: Json) -> Json | None:
+    try:
+        return fitted(size, result)
+    except Refused:
+        return None
