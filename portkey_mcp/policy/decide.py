@@ -111,12 +111,13 @@ class Rules:
     def who(self, visit: Visit) -> Who | None:
         """What of this visitor counts, None for one without a role here."""
         principal = visit.principal
-        role = principal.role_in(visit.endpoint.workspace.slug)
+        slug = visit.endpoint.workspace.slug
+        role = principal.role_in(slug)
         if role is None:
             return None
         account = principal.name if principal.kind == "service" else ""
         address = visit.address if self._by_address else ""
-        return Who(principal.id, principal.groups, role, account, principal.client, address)
+        return Who(principal.id, principal.groups_in(slug), role, account, principal.client, address)
 
     def server(self, name: str) -> ServerPolicy:
         """What holds for a server as a whole."""

@@ -367,3 +367,11 @@ def test_the_decision_is_that_of_the_last_rule_that_fits(
             expected = index
     if visitor.principal.workspaces:
         assert rules(*given_rules).decide(visitor, thing).rule == expected
+
+
+def test_a_group_of_one_workspace_counts_in_no_other() -> None:
+    closed = rules({"match": "*", "enabled": False}, {"match": "*", "for": {"groups": ["ops"]}, "enabled": True})
+    roles: dict[str, Role] = {"demo": "member", "other": "member"}
+    for own, allowed in (({"demo": ("ops",)}, True), ({"other": ("ops",)}, False), ({}, False)):
+        visitor = Visit(Principal("p1", "Ada", "person", roles, own_groups=own), Endpoint("server", WORKSPACE, "files"))
+        assert isinstance(closed.decide(visitor, READ), Allow) is allowed
