@@ -189,14 +189,19 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             LinkPool(resolve=registry.resolve) as links,
             anyio.create_task_group() as tasks,
         ):
+            parking = Parking(keyring, tasks)
             means = Means(
                 links=links,
                 keyring=keyring,
-                parking=Parking(keyring, tasks),
+                parking=parking,
                 schemas=Schemas(),
                 spans=tracing.spans,
                 timeout=settings.call_timeout_seconds,
-                gate=Gate(counter, Asking(keepers.approvals, keyring, partial(approve.page_url, settings.base_url))),
+                gate=Gate(
+                    counter,
+                    Asking(keepers.approvals, keyring, partial(approve.page_url, settings.base_url)),
+                    resumes=parking.holds,
+                ),
                 pins=keepers.definitions,
                 note=keepers.record.note,
             )

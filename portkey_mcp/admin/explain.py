@@ -1,5 +1,6 @@
 """Why a tool is there or is not, for who asks or for an API key: what `policy.explain` says, with what is left."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ from fastapi import Query
 
 from portkey_mcp.admin.desk import Asking
 from portkey_mcp.admin.visiting import Services, Visitor, admitted, annotations_of, terms_of, visitor
-from portkey_mcp.errors import Mistake
+from portkey_mcp.errors import Mistake, NotFound
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.explain import Explanation, explain
 from portkey_mcp.policy.limits import charges_of, left_of
@@ -41,22 +42,27 @@ class ExplainDesk:
         """Say what a call of this thing would meet now, and which rule of the policy decides what.
 
         Any member may ask for themselves; to ask for an API key takes the role owner or admin. What stands in
-        `thing` is the server's own name, which a policy may have renamed.
+        `thing` is the server's own name, which a policy may have renamed. Members are told of what exists for them, and
+        what a call would meet; why something does not, and the rules themselves, only owners and admins: 404.
         """
         asked, given = thing_of(thing), _arguments(args)
         about = await visitor(self._services, asker, as_, address)
         now = datetime.now(UTC)
         versions = await self._versions(about, asked)
-        return explain(
+        review = _review(self._services, about, versions)
+        if not asker.rules and (terms_of(about, asked) is None or review or (asked.kind == "tool" and not versions)):
+            raise NotFound("There is no such thing here for you. An administrator of the workspace can ask why.")
+        explanation = explain(
             about.rules.policy,
             about.visit,
             asked,
             args=given,
             annotations=annotations_of(versions[0]) if versions else None,
             used=await self._left(about, asked, now),
-            review=_review(self._services, about, versions),
+            review=review,
             now=now,
         )
+        return explanation if asker.rules else replace(explanation, steps=())
 
     async def _versions(self, about: Visitor, asked: Thing) -> list[DefinitionVersion]:
         if asked.kind != "tool":

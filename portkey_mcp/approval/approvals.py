@@ -67,15 +67,17 @@ class Approvals:
         """What an approval of this call is bound to; see `record.digest`."""
         return digest(visit, thing, params)
 
-    async def ask(self, visit: Visit, thing: Thing, params: Json, via: Via) -> Asked:
+    async def ask(self, visit: Visit, thing: Thing, params: Json, via: Via, told: Json | None = None) -> Asked:
         """Open a question about one call. A call that is asked about on a page already gets that same question.
+
+        `told` are the params as people may see them, where that is not all of them.
 
         Raises:
             StoreDown: it cannot be kept.
         """
-        now = self._now()
+        now, told = self._now(), params if told is None else told
         row = self._row(visit, thing, params, via, now)
-        row.sealed = self._seal(row.id, named(visit.principal.name), shown(params), shown(params, FULL), 0)
+        row.sealed = self._seal(row.id, named(visit.principal.name), shown(told), shown(told, FULL), 0)
         async with self._writing() as session:
             waiting = select(ApprovalRow).where(ApprovalRow.state == "asked", ApprovalRow.expires > now)
             if via == "page":

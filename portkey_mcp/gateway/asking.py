@@ -32,6 +32,7 @@ PATIENCE: Final = 600.0
 """Seconds a legacy call waits for the person; the life of a question."""
 
 Go = Callable[[Call], Awaitable[Json]]
+Still = Callable[[], Awaitable[None]]
 
 
 class Asking:
@@ -42,21 +43,23 @@ class Asking:
         self._keyring = keyring
         self._page = page
 
-    async def approved(self, call: Call, thing: Thing, reply: Answers, go: Go) -> Json:
+    async def approved(self, call: Call, thing: Thing, legible: Json, reply: Answers, go: Go, still: Still) -> Json:
         """The answer of `go` once a person has approved; or, in the modern era, the question.
+
+        `legible` are the params as people may see them. `still` raises when the call would not be allowed any more.
 
         Raises:
             Refused: nobody could be asked in place, or the person said no.
         """
         try:
-            return await self._approved(call, thing, reply, go)
+            return await self._approved(call, thing, legible, reply, go, still)
         except StoreDown:
             text = (
                 f"{thing.server}/{thing.name} needs a person's approval, which cannot be recorded just now. Try later."
             )
             raise Refused("store", text) from None
 
-    async def _approved(self, call: Call, thing: Thing, reply: Answers, go: Go) -> Json:
+    async def _approved(self, call: Call, thing: Thing, legible: Json, reply: Answers, go: Go, still: Still) -> Json:
         digest = self._approvals.digest(call.visit, thing, call.params or {})
         state = self._state(call, digest)
         if state is not None and state["passed"]:
@@ -68,17 +71,18 @@ class Asking:
             return await self._carried(call, thing, await go(call), digest)
         if claim == "denied":
             raise _declined(thing)
-        asking = question(thing, call.params or {}, mode=call.era == "modern" or _has_modes(call))
+        asking = question(thing, legible, mode=call.era == "modern" or _has_modes(call))
         if declared(call.capabilities, asking):
             if call.era == "modern":
-                return await self._asked(call, thing, asking, digest)
-            if call.session is not None:
-                return await self._in_place(call, thing, asking, reply, go)
-        return await self._by_page(call, thing)
+                return await self._asked(call, thing, legible, asking, digest)
+            if call.session is not None and await self._in_place(call, thing, asking, reply):
+                await still()
+                return await go(call)
+        return await self._by_page(call, thing, legible)
 
-    async def _asked(self, call: Call, thing: Thing, asking: Json, digest: str) -> Json:
+    async def _asked(self, call: Call, thing: Thing, legible: Json, asking: Json, digest: str) -> Json:
         """An InputRequiredResult (2026-07-28 basic, MRTR) that asks; the state brings the upstream's own back."""
-        asked = await self._approvals.ask(call.visit, thing, call.params or {}, via="elicitation")
+        asked = await self._approvals.ask(call.visit, thing, call.params or {}, "elicitation", legible)
         inner = (call.params or {}).get("requestState")
         state = self._seal(digest, passed=False, ident=asked.id, inner=inner)
         return {"resultType": "input_required", "inputRequests": {KEY: asking}, "requestState": state}
@@ -106,22 +110,26 @@ class Asking:
         call = _with_state(call, state["inner"])
         return await self._carried(call, thing, await go(call), digest)
 
-    async def _in_place(self, call: Call, thing: Thing, asking: Json, reply: Answers, go: Go) -> Json:
-        """Ask down the call's own stream and wait (2025-11-25 client/elicitation)."""
+    async def _in_place(self, call: Call, thing: Thing, asking: Json, reply: Answers) -> bool:
+        """Ask down the call's own stream and wait (2025-11-25 client/elicitation). False: nobody could be asked there.
+
+        Raises:
+            Refused: the person said no.
+        """
         outcome: Json = {}
         with anyio.move_on_after(PATIENCE):
             outcome = await reply.ask(asking)
         if "result" not in outcome:
-            return await self._by_page(call, thing)
+            return False
         by = call.visit.principal.id
         if not accepted(outcome):
             await self._approvals.record_denied(call.visit, thing, call.params or {}, by=by, via="elicitation")
             raise _declined(thing)
         await self._approvals.grant_and_use(call.visit, thing, call.params or {}, by=by, via="elicitation")
-        return await go(call)
+        return True
 
-    async def _by_page(self, call: Call, thing: Thing) -> Json:
-        asked = await self._approvals.ask(call.visit, thing, call.params or {}, via="page")
+    async def _by_page(self, call: Call, thing: Thing, legible: Json) -> Json:
+        asked = await self._approvals.ask(call.visit, thing, call.params or {}, "page", legible)
         url = self._page(asked.id)
         raise Refused(
             "approval",
@@ -135,8 +143,15 @@ class Asking:
         if result.get("resultType") != "input_required":
             return result
         mark, by = token_urlsafe(16), call.visit.principal.id
-        asked = await self._approvals.ask(call.visit, thing, _round(call, mark), via="elicitation")
-        await self._approvals.decide(asked.id, True, by)
+        try:
+            asked = await self._approvals.ask(call.visit, thing, _round(call, mark), "elicitation", {})
+            await self._approvals.decide(asked.id, True, by)
+        except StoreDown:
+            text = (
+                f"{thing.server}/{thing.name} has begun and asks for more, which cannot be recorded just now. "
+                "It may have done something: check before you call it again."
+            )
+            raise Refused("store", text, sent=True) from None
         inner = result.get("requestState")
         return {**result, "requestState": self._seal(digest, passed=True, ident=mark, inner=inner)}
 

@@ -1,6 +1,6 @@
 """One message on its way through the corridor, as plain values: who asks what, in which era."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from portkey_mcp.gateway.inbound import RequestId
@@ -29,6 +29,10 @@ class Call:
     session: Session | None = None
     live: Live | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], Awaitable[Visit]] | None = None
+    """Admits the client once more, as things are then; raises a Refusal when it would be turned away."""
+    checked: bool = False
+    """Its `Mcp-Param-*` headers were compared with the arguments that came with them, which policy changed since."""
     withheld: tuple[str, ...] = ()
     """Client capabilities that the server this is for never learns of."""
 

@@ -18,7 +18,7 @@ from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.gateway.answer import rpc_error, status_of
 from portkey_mcp.gateway.arrival import Arrival, accepted
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.changes import Changes
+from portkey_mcp.gateway.changes import Again, Changes
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.inbound import (
     BadMessage,
@@ -134,7 +134,7 @@ class Exchange:
         if message.method == "initialize" and message.era == "legacy":
             message, ident = _introduced(message), new_session_id()
             session = Session(ident, "", message.version, message.capabilities, message.client_info)
-        call = self._call(arrival.visit, message, session, arrival.headers)
+        call = self._call(arrival.visit, message, session, arrival.headers, arrival.again)
         asks = session.id if session is not None and ident is None else None
         reply = Reply(arrival.send, self._questions, session=asks, may_stream=may_stream)
         if call.method == "subscriptions/listen" and call.era == "modern":
@@ -160,7 +160,14 @@ class Exchange:
         )
         reply.extra_headers.append((SESSION_HEADER.encode(), session.token.encode("ascii")))
 
-    def _call(self, visit: Visit, message: InRequest, session: Session | None, headers: Mapping[str, str]) -> Call:
+    def _call(
+        self,
+        visit: Visit,
+        message: InRequest,
+        session: Session | None,
+        headers: Mapping[str, str],
+        again: Again | None = None,
+    ) -> Call:
         return Call(
             visit=visit,
             id=message.id,
@@ -173,6 +180,7 @@ class Exchange:
             session=session,
             live=self._sessions.live(session) if session is not None and session.token else None,
             headers=headers,
+            again=again,
         )
 
     async def _answered(self, call: Call, arrival: Arrival, reply: Reply) -> dict[str, Any] | None:

@@ -9,8 +9,9 @@ import anyio
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.catalogue import Choice, Sources
 from portkey_mcp.gateway.hub_names import HubNames
-from portkey_mcp.gateway.lane import Lane, Nobody
+from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.lasting import LONGEST, milliseconds, seconds_of, timed
+from portkey_mcp.gateway.leg import Nobody
 from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.merged import list_result, page_of
 from portkey_mcp.gateway.pages import pages

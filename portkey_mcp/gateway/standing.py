@@ -19,6 +19,7 @@ from mcp_types import METHOD_NOT_FOUND
 
 from portkey_mcp.errors import PortkeyError, UpstreamError
 from portkey_mcp.gateway.bridge.way import Answers, as_object, declared, refuse, refuse_question, with_meta
+from portkey_mcp.gateway.guarding import answered, told
 from portkey_mcp.gateway.inbound import RequestId
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.session import Live
@@ -137,12 +138,14 @@ async def _announce(link: Link, wanted: Wanted | None, answers: Answers) -> None
 async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
     async def heard(message: Json) -> None:
         lane.heard(message)
-        if lane.view.hears(message) and (wanted is None or wants(wanted, message)):
-            await answers.notify(message)
+        passed = lane.passes(message, lane.view.general)
+        if passed is not None and (wanted is None or wants(wanted, message)):
+            await answers.notify(passed)
 
     async def asked(message: Json) -> Json:
-        if wanted is None and declared(lane.call.capabilities, message):
-            return await answers.ask(message)
+        passed = told(lane.view.general, message)
+        if wanted is None and passed is not None and declared(lane.call.capabilities, message):
+            return answered(lane.view.general, await answers.ask(passed))
         return refuse_question(message)
 
     uris = (wanted or {}).get("resourceSubscriptions", [])
@@ -196,8 +199,9 @@ async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Ans
             await attended(link)
             return
         lane.heard(message)
-        if lane.view.hears(message):
-            await answers.notify(without_subscription(message))
+        passed = lane.passes(message, lane.view.general)
+        if passed is not None:
+            await answers.notify(without_subscription(passed))
 
     if not wanted:
         await attended(link)

@@ -148,6 +148,11 @@ class View:
         return self.rules.renamed(self.visit, self.server).get(name, name)
 
     @property
+    def general(self) -> Terms:
+        """The terms of what the server says outside of any use."""
+        return self.rules.general(self.visit, self.server)
+
+    @property
     def _key(self) -> str:
         return f"{self.visit.endpoint.workspace.slug}/{self.server}"
 
@@ -198,7 +203,8 @@ class View:
         if terms is None:
             return HIDDEN
         if kind != "tool":
-            return clean_value(thing) if terms.hidden_text == "remove" else thing
+            # Its definition is not known when it is used, so it cannot be hidden for what it says; it is cleaned.
+            return thing if terms.hidden_text == "keep" else clean_value(thing)
         if not self.offers(thing, terms):
             return HIDDEN
         return thing if terms is FREE else shown(terms, thing)

@@ -62,6 +62,9 @@ class Deny:
     reason: str
 
 
+ANY_NAME = ""
+"""The name that no tool has, and that only a pattern for all of them fits."""
+
 _UNRULED = Allow()
 _STRANGER = Deny(None, "no role in this workspace")
 _NOTHING: Mapping[str, str] = {}
@@ -90,6 +93,8 @@ class Rules:
         self._decided = lru_cache(maxsize=_DECISIONS_REMEMBERED)(self._decide)
         self._shaping = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._shapes_something_of)
         self._hiding = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._hides_some)
+        self._general = lru_cache(maxsize=_VISITORS_REMEMBERED)(self._fold_general)
+        self._guarding = lru_cache(maxsize=_SERVERS_REMEMBERED)(self._guards_some)
         self._renamed = lru_cache(maxsize=_VISITORS_REMEMBERED)(self._renames)
         self._renaming = tuple(index for index, rule in enumerate(policy.rules) if rule.rename is not None)
         self.withheld = {name: held.refused for name, held in policy.servers.items() if held.refused}
@@ -133,6 +138,15 @@ class Rules:
         False: its lists are the same for every member, may pass as they are and keep a public `cacheScope`.
         """
         return self._shaping(server)
+
+    def general(self, visit: Visit, server: str) -> Terms:
+        """What holds for whatever a server says outside of any call: the terms of rules about all of its tools."""
+        who = self.who(visit)
+        return FREE if who is None else self._general(server, self._fitting(who))
+
+    def guards(self, server: str) -> bool:
+        """Whether some rule wants results of this server's tools searched, cleaned or measured."""
+        return self._guarding(server)
 
     def hides(self, kind: Kind, server: str) -> bool:
         """Whether some rule could hide things of this kind of this server from somebody."""
@@ -192,6 +206,14 @@ class Rules:
 
     def _hides_some(self, kind: Kind, server: str) -> bool:
         return any(near.enabled is False for near in self._near(kind, server))
+
+    def _guards_some(self, server: str) -> bool:
+        rules = (self.policy.rules[near.index] for near in self._near("tool", server))
+        return any(rule.redact or rule.max_result or rule.hidden_text not in (None, "keep") for rule in rules)
+
+    def _fold_general(self, server: str, fitting: int) -> Terms:
+        near = self._near("tool", server)
+        return self._folded(tuple(one.index for one in near if fitting & one.bit and one.fits(ANY_NAME)))
 
     def _renames(self, server: str, fitting: int) -> Mapping[str, str]:
         found: dict[str, str] = {}

@@ -20,6 +20,7 @@ async def asked(house: House, key: str = "boss", **query: str) -> Any:
 
 
 async def test_without_a_policy_everything_is_allowed(house: House) -> None:
+    await house.offers("files", {"name": "read"})
     said = await asked(house, "ci", thing="files/read")
     assert said == {
         "verdict": "allowed",
@@ -35,13 +36,25 @@ async def test_without_a_policy_everything_is_allowed(house: House) -> None:
 async def test_everybody_is_told_of_themselves_and_an_admin_of_every_key(house: House) -> None:
     await house.policy("version: 1\nrules: [{match: files/rm, for: {roles: [member]}, enabled: false}]\n")
     for said in (
-        await asked(house, "ci", thing="files/rm"),
         await asked(house, "boss", thing="files/rm", **{"as": "ci"}),
         await asked(house, "boss", thing="files/rm", **{"as": house.whose["ci"].id}),
     ):
         assert (said["verdict"], said["role"]) == ("hidden", "member")
         assert [(step["rule"], step["match"], step["decides"]) for step in said["steps"]] == [(1, ["files/rm"], True)]
     assert (await asked(house, "boss", thing="files/rm"))["verdict"] == "allowed"
+
+
+async def test_a_member_cannot_tell_what_is_hidden_from_what_does_not_exist_nor_read_the_rules(house: House) -> None:
+    await house.offers("files", {"name": "read"}, {"name": "rm"})
+    await house.offers("files", {"name": "new"}, held=ServerPolicy(new_tools="review"))
+    rules = "[{match: files/rm, enabled: false}, {match: 'files/*', for: {roles: [member]}, timeout: 5s}]"
+    await house.policy(f"version: 1\nrules: {rules}\nservers: {{files: {{new_tools: review}}}}\n")
+    async with house.client("ci") as client:
+        answers = [await client.get(EXPLAIN, params={"thing": f"files/{name}"}) for name in ("rm", "new", "no-such")]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    said = await asked(house, "ci", thing="files/read")
+    assert (said["verdict"], said["steps"]) == ("allowed", [])
+    assert [demand["text"] for demand in said["demands"]] == ["timeout 5 s"]
 
 
 async def test_what_a_change_decides_is_told_at_once(house: House) -> None:

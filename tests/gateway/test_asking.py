@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 THING = Thing("tool", "files", "delete")
 PARAMS: Json = {"name": "delete", "arguments": {"path": "/a"}}
+LEGIBLE: Json = {"name": "delete", "arguments": {"path": "/a", "tenant": "(set by the gateway)"}}
 YES: Json = {"action": "accept", "content": {"approve": True}}
 SESSION = Session("s", "token", "2025-11-25", FORM, {})
 
@@ -36,13 +37,19 @@ class Desk:
         self.asking = asking
         self.ran: list[Json] = []
         self.result: Json = {"content": []}
+        self.changed = False
+        """Whether the tool was hidden while the person thought about it."""
 
     async def __call__(self, params: Json = PARAMS, client: Client | None = None, **more: Any) -> Json:
         visit = Visit(more.pop("principal", ADA), Endpoint("server", Workspace("team", "Team", {}, {}), "files"))
         era = more.pop("era", "modern")
         version = "2026-07-28" if era == "modern" else "2025-11-25"
         call = Call(visit, 1, "tools/call", params, era, version, **more)
-        return await self.asking.approved(call, THING, client or Client(), self._go)
+        return await self.asking.approved(call, THING, LEGIBLE, client or Client(), self._go, self._still)
+
+    async def _still(self) -> None:
+        if self.changed:
+            raise InvalidRequest(-32602, "Unknown tool: delete")
 
     async def _go(self, call: Call) -> Json:
         self.ran.append(call.params or {})
@@ -129,6 +136,21 @@ async def test_a_legacy_client_is_asked_in_place(tmp_path: Path) -> None:
         with pytest.raises(Refused):
             await at(client=client, era="legacy", capabilities=FORM, session=SESSION)
         assert len(at.ran) == 1
+
+
+async def test_people_see_what_they_may_see(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        asked = await at(capabilities=FORM)
+        assert "(set by the gateway)" in asked["inputRequests"][KEY]["params"]["message"]
+
+
+async def test_what_was_hidden_meanwhile_does_not_run(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        at.changed = True
+        client = Client(elicitation_create={"result": YES})
+        with pytest.raises(InvalidRequest, match="Unknown tool"):
+            await at(client=client, era="legacy", capabilities=FORM, session=SESSION)
+        assert at.ran == []
 
 
 async def test_whoever_cannot_be_asked_gets_a_link(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp_types import HEADER_MISMATCH
+from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND
 
 from portkey_mcp.errors import InvalidRequest, Refused, StoreDown, UpstreamDown, UpstreamError
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.gate import LIMITS_META, Gate, finished
+from portkey_mcp.gateway.gate import LIMITS_META, Gate
+from portkey_mcp.gateway.passage import Passage
 from portkey_mcp.gateway.visible import Use
 from portkey_mcp.model import Endpoint, Exhausted, Take, Taken, Visit, Workspace
 from portkey_mcp.policy.decide import Allow, Rules, Thing
@@ -41,16 +42,23 @@ class Served:
         self.gate, self.rules = gate, rules_of(rule, **policy)
         self.sent: list[Call] = []
         self.answer: Json | Exception = {"content": []}
+        self.rounds = 1
+        """Requests that go to the server for one call."""
 
-    async def __call__(self, arguments: Any = None, tool: Json | None = None) -> Json:
+    async def __call__(self, arguments: Any = None, tool: Json | None = None, state: str | None = None) -> Json:
         decision = self.rules.decide(VISIT, THING)
         assert isinstance(decision, Allow)
         params = {"name": "read", **({} if arguments is None else {"arguments": arguments})}
+        params |= {} if state is None else {"requestState": state}
         call = Call(VISIT, 1, "tools/call", params, "modern", "2026-07-28")
         use = Use(THING, decision.terms, "read")
-        return await self.gate.through(call, use, tool, self.rules, Client(), self._send)
+        return await self.gate.through(call, use, tool, self.rules, Client(), self._send, self._still)
 
-    async def _send(self, call: Call) -> Json:
+    async def _still(self) -> None:
+        """Nothing changed meanwhile."""
+
+    async def _send(self, call: Call, passage: Passage) -> Json:
+        passage.rounds += self.rounds
         self.sent.append(call)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -85,22 +93,27 @@ async def test_what_is_left_is_told_and_what_is_used_up_refuses(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("failure", "left"),
+    ("failure", "rounds", "left"),
     [
-        (UpstreamDown("files", "gone"), 2),
-        (InvalidRequest(HEADER_MISMATCH, "headers"), 2),
-        (UpstreamDown("files", "gone", sent=True), 1),
-        (InvalidRequest(-32021, "the server asked for what the client cannot do"), 1),
-        (UpstreamError({"code": -32000, "message": "no"}), 1),
+        (UpstreamDown("files", "gone"), 1, 2),
+        (UpstreamDown("files", "no link"), 0, 2),
+        (UpstreamDown("files", "gone", sent=True), 1, 1),
+        (UpstreamDown("files", "gone in the second round"), 2, 1),
+        (InvalidRequest(HEADER_MISMATCH, "headers"), 0, 2),
+        (InvalidRequest(METHOD_NOT_FOUND, "the client says so, of a question"), 1, 1),
+        (InvalidRequest(-32021, "the server asked for what the client cannot do"), 1, 1),
+        (UpstreamError({"code": -32000, "message": "no"}), 1, 1),
     ],
 )
-async def test_only_what_never_reached_its_server_is_given_back(tmp_path: Path, failure: Exception, left: int) -> None:
+async def test_only_what_never_reached_its_server_is_given_back(
+    tmp_path: Path, failure: Exception, rounds: int, left: int
+) -> None:
     async with counted(tmp_path) as gate:
         served = Served(gate, {"limits": [DAY]})
-        served.answer = failure
+        served.answer, served.rounds = failure, rounds
         with pytest.raises(type(failure)):
             await served()
-        served.answer = {"content": []}
+        served.answer, served.rounds = {"content": []}, 1
         assert (await served())["_meta"][LIMITS_META][0]["left"] == left - 1
 
 
@@ -174,18 +187,42 @@ async def test_arguments_are_searched_before_they_leave_and_filled_in() -> None:
     assert "ada@" not in call.params["arguments"]["to"]
 
 
-def test_the_servers_own_state_is_never_changed() -> None:
-    terms = rules_of({"redact": ["email"], "hidden_text": "remove"}).decide(VISIT, THING)
-    assert isinstance(terms, Allow)
-    result = {"resultType": "input_required", "requestState": "ada@example.com\u200b", "content": []}
-    assert finished(terms.terms, result)["requestState"] == "ada@example.com\u200b"
+async def test_the_answer_to_what_a_call_was_asked_is_no_call_of_its_own(tmp_path: Path) -> None:
+    async with counted(tmp_path) as gate:
+        gate.resumes = lambda state: state == "parked"
+        served = Served(gate, {"limits": [{**DAY, "calls": 1}]})
+        await served()
+        assert await served(state="parked") == {"content": []}
+        with pytest.raises(Refused):
+            await served(state="another")
 
 
-def test_a_result_that_needs_no_change_is_the_same_object() -> None:
-    terms = rules_of({"redact": ["email"], "hidden_text": "remove", "max_result": "10KB"}).decide(VISIT, THING)
-    assert isinstance(terms, Allow)
-    result = {"content": [{"type": "text", "text": "nothing"}]}
-    assert finished(terms.terms, result) is result
+async def test_a_call_that_goes_on_keeps_its_place_until_it_is_over(tmp_path: Path) -> None:
+    async with counted(tmp_path) as gate:
+        served = Served(gate, {"limits": [{"concurrent": 1}]})
+        passages: list[Passage] = []
+        send = served._send
+
+        async def parks(call: Call, passage: Passage) -> Json:
+            passages.append(passage)
+            passage.goes_on = True
+            return await send(call, passage)
+
+        served._send = parks  # type: ignore[method-assign]
+        await served()
+        with pytest.raises(Refused, match="at the same time"):
+            await served()
+        await passages[0].over()
+        await served()
+
+
+async def test_a_condition_is_not_evaded_by_arguments_that_are_no_object() -> None:
+    served = Served(Gate(), {"when": "!('force' in args)"})
+    for arguments in ([{"force": 1}], "force", 5):
+        with pytest.raises(Refused):
+            await served(arguments)
+    await served()
+    assert len(served.sent) == 1
 
 
 async def test_an_error_of_the_server_passes_as_it_is(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class Scripted:
     )
     resources: list[Json] = field(default_factory=lambda: [{"uri": "file:///a", "name": "a"}])
     calls: dict[str, Json | Callable[[Json], Json]] = field(default_factory=dict)
+    instructions: str = "Say it."
 
     def __call__(self, message: Json, era: str) -> list[Json]:
         """The messages of one answer."""
@@ -61,9 +62,10 @@ class Scripted:
             "resources/templates/list": {"resourceTemplates": []},
         }
         if era == "legacy":
-            lists["initialize"] = {**LEGACY_HELLO, "capabilities": ABLE}
+            lists["initialize"] = {**LEGACY_HELLO, "capabilities": ABLE, "instructions": self.instructions}
         else:
-            lists["server/discover"] = {**MODERN_HELLO, "capabilities": ABLE, "ttlMs": 0}
+            discovered = {**MODERN_HELLO, "capabilities": ABLE, "ttlMs": 0, "instructions": self.instructions}
+            lists["server/discover"] = discovered
         found: Any = lists.get(method)
         if method == "tools/call":
             found = self.calls.get(params["name"], text(json.dumps(params.get("arguments"))))

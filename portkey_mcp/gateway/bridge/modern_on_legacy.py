@@ -70,7 +70,11 @@ async def _answer(way: Way, parking: Parking, path: str) -> Json:
             async def ask(message: Json) -> Json:
                 return await parked.ask(modern_question(message)) if way.may_ask(message) else refuse_question(message)
 
-            return await send(way, legacy_params(way.call.params), on_notification=parked.notify, on_request=ask)
+            way.passage.goes_on = True
+            try:
+                return await send(way, legacy_params(way.call.params), on_notification=parked.notify, on_request=ask)
+            finally:
+                await way.passage.over()
 
         return await parking.begin(
             way.call.visit.principal.id, digest_of(path, way.call.method, params), run, HearingOf(way)

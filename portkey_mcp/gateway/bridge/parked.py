@@ -156,6 +156,16 @@ class Parking:
         parked.answer(responses)
         return await self._attend(parked, reply)
 
+    def holds(self, state: object) -> bool:
+        """Whether this is the state of a call that went out already; bringing it sends nothing new."""
+        if not isinstance(state, str):
+            return False
+        try:
+            self._keyring.open(state, SEAL)
+        except Unsealable:
+            return False
+        return True
+
     def _find(self, principal: str, digest: str, state: str) -> Parked:
         try:
             handle, owner, origin = loads(self._keyring.open(state, SEAL))

@@ -11,6 +11,7 @@ from portkey_mcp.cut import Cuttable, WasCut
 from portkey_mcp.errors import UpstreamTimeout
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.offers import defined
+from portkey_mcp.gateway.passage import Passage
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
 
@@ -54,6 +55,7 @@ class Way:
     noted: Callable[[Json], None] = field(default=lambda message: None)
     longest: float | None = None
     """Seconds the call may take in all; `HARD_LIMIT` times its timeout where nothing is said."""
+    passage: Passage = field(default_factory=Passage)
 
     def may_ask(self, message: Json) -> bool:
         """Whether the client declared what this server request needs (2025-11-25 lifecycle; modern R2)."""
@@ -123,6 +125,7 @@ async def send(
     """
     if params is not None and way.inject is not None:
         params = with_meta(params, way.inject)
+    way.passage.rounds += 1
     if way.call.method == "subscriptions/listen":
         return await way.link.request(
             way.call.method,
