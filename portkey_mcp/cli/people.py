@@ -12,6 +12,7 @@ from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
 from portkey_mcp.cli.stores import opened
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.people import Person
+from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Role
 from portkey_mcp.settings import Settings
 
@@ -157,14 +158,15 @@ async def _group(settings: Settings, email: str, workspace: str, add: list[str],
 
 @app.command()
 def password(email: Email, password_stdin: FromStdin = False, config: Config = None, data: Data = None) -> None:
-    """Give a person a new password, typed twice and not shown, or from stdin."""
+    """Give a person a new password, typed twice and not shown, or from stdin. It ends their browser sessions."""
     anyio.run(_password, load(config, data), email, _line() if password_stdin else _typed())
     typer.echo(f"{email} has a new password.")
 
 
 async def _password(settings: Settings, email: str, password: str) -> None:
     async with opened(settings) as stores:
-        await stores.identity.passwords.set(email, password)
+        person = await stores.identity.passwords.set(email, password)
+        await BrowserSessions(stores.database).end_all(person)
 
 
 def _line() -> str:
