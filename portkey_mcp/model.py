@@ -102,6 +102,8 @@ class Principal:
     """Id of the key or grant by which it came; empty where it has only one, and `id` says all."""
     own_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The groups of single workspaces, by slug."""
+    email: str = ""
+    """A person's address as `folded_email` has it, where the gateway itself knows it."""
 
     def role_in(self, workspace: str) -> Role | None:
         """The role in a workspace, or None: then nothing there exists for this principal."""

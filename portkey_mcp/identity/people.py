@@ -264,4 +264,5 @@ def _principal(person: Person) -> Principal:
         kind="person",
         workspaces={one.workspace: one.role for one in person.memberships},
         own_groups={one.workspace: one.groups for one in person.memberships if one.groups},
+        email=folded_email(person.email),
     )

@@ -94,6 +94,10 @@ CREATE = Thing("tool", "linear", "create_issue")
 CONTRACTOR = visit("member", groups=("contractors",))
 OFFICE, HOME = visit(address="10.1.2.3"), visit(address="192.168.7.7")
 BOT = Visit(Principal("key:1", "ci", "service", {"demo": "member"}), Endpoint("server", WORKSPACE, "files"))
+ADA = Visit(
+    Principal("person:1", "Ada", "person", {"demo": "member"}, email="ada@example.com"),
+    Endpoint("server", WORKSPACE, "files"),
+)
 CLAUDE = visit(client="https://claude.ai/oauth/claude")
 
 HIDDEN = "hidden"
@@ -201,6 +205,20 @@ SEMANTICS: list[tuple[str, list[dict[str, Any]], Visit, Thing, object]] = [
         {},
     ),
     ("for a person", [{"match": "*", "for": {"people": ["p1"]}, "enabled": False}], visit(), CREATE, HIDDEN),
+    (
+        "for a person by the e-mail address",
+        [{"match": "*", "for": {"people": ["Ada@Example.com"]}, "enabled": False}],
+        ADA,
+        CREATE,
+        HIDDEN,
+    ),
+    (
+        "by a name alone nobody is",
+        [{"match": "*", "for": {"people": ["Somebody"]}, "enabled": False}],
+        visit(),
+        CREATE,
+        {},
+    ),
     (
         "for an API key by its name",
         [{"match": "*", "for": {"service_accounts": ["ci"]}, "enabled": False}],
