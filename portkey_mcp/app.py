@@ -17,7 +17,8 @@ from portkey_mcp import __version__
 from portkey_mcp.activity.record import Record
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve
+from portkey_mcp.dashboard import approve, front, sign_in
+from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.parked import Parking
@@ -32,6 +33,7 @@ from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.registry.definitions import Definitions
 from portkey_mcp.registry.policies import Policies
@@ -51,6 +53,9 @@ BEGIN_ANEW: Final = 1.0
 
 TIDY_EVERY: Final = 600.0
 """Seconds between two looks for approvals that are over."""
+
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks for what other processes changed: who is removed there is out here within a second."""
 
 RECORD_EVERY: Final = 60.0
 """Seconds between two writings of when keys were last used; what a crash may lose."""
@@ -123,6 +128,7 @@ class _Keepers:
 
     registry: Registry
     identity: Identity
+    sessions: BrowserSessions
     definitions: Definitions
     policies: Policies
     approvals: Approvals
@@ -133,6 +139,7 @@ class _Keepers:
         return cls(
             Registry(database, keyring),
             Identity(database),
+            BrowserSessions(database),
             Definitions(database),
             Policies(database),
             Approvals(database, keyring),
@@ -146,9 +153,19 @@ class _Keepers:
         workspaces = {slug: replace(one, reviewed=reviewed) for slug, one in found.workspaces.items()}
         return Directory(workspaces, found.hosts)
 
+    async def record_use(self) -> None:
+        """Write when keys were last used and browsers last seen."""
+        await self.identity.record_use()
+        await self.sessions.record_use()
+
+    async def tidy(self) -> None:
+        """Forget what is over."""
+        await self.approvals.tidy()
+        await self.sessions.tidy()
+
     async def flush(self) -> None:
         """Write what waits, at the end."""
-        await self.identity.record_use()
+        await self.record_use()
         await self.definitions.flush()
         await self.record.flush()
 
@@ -197,17 +214,10 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             )
             running.directory = await keepers.directory()
             _mount(settings, running, control, exchange, keepers, counter)
-            beside: list[Callable[[], Awaitable[None]]] = [
-                partial(_follow, keepers, links, running),
-                partial(_record_use, identity),
-                partial(_tidy, keepers.approvals),
-                keepers.definitions.run,
-                keepers.record.run,
-            ]
-            if settings.config is not None:
-                beside.append(partial(provisioning.watch, settings.config))
-            for work in beside:
+            for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
+            if settings.config is not None:
+                tasks.start_soon(_lasting, partial(provisioning.watch, settings.config))
             yield
             running.entrance = None
             tasks.cancel_scope.cancel()
@@ -216,6 +226,17 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             await keepers.flush()
             await database.close()
             await anyio.to_thread.run_sync(tracing.close)
+
+
+def _beside(keepers: _Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
+    """What goes on beside the calls, without end."""
+    return [
+        partial(_follow, keepers, links, running),
+        partial(_record_use, keepers),
+        partial(_tidy, keepers),
+        keepers.definitions.run,
+        keepers.record.run,
+    ]
 
 
 def _mount(
@@ -234,12 +255,15 @@ def _mount(
         return running.directory
 
     local = LOCAL_ADMIN if is_open else None
-    control.include_router(approve.router(keepers.approvals, authenticate, local, directory, settings.base_url))
+    origin, whence = settings.base_url, partial(address_of, trusted=settings.proxies)
+    signed_in = SignedIn(keepers.sessions, keepers.identity, origin)
+    control.include_router(approve.router(keepers.approvals, authenticate, local, directory, origin, signed_in))
+    control.include_router(sign_in.router(signed_in, keepers.identity, local, origin, whence))
+    control.include_router(front.router(signed_in, local, directory))
     services = admin.Services(
         keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
     )
-    whence = partial(address_of, trusted=settings.proxies)
-    control.include_router(admin.router(services, authenticate, directory, settings.base_url, whence))
+    control.include_router(admin.router(services, authenticate, directory, origin, whence))
     running.entrance = Entrance(
         exchange, Admission(authenticate), directory, _hosts(settings), control, settings.proxies
     )
@@ -255,23 +279,24 @@ async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
         await anyio.sleep(BEGIN_ANEW)
 
 
-async def _record_use(identity: Identity) -> None:
-    """Write now and then when keys were last used."""
+async def _record_use(keepers: _Keepers) -> None:
+    """Write now and then when keys were last used and browsers last seen."""
     while True:
         await anyio.sleep(RECORD_EVERY)
-        await identity.record_use()
+        await keepers.record_use()
 
 
-async def _tidy(approvals: Approvals) -> None:
-    """Forget now and then what approvals need no more."""
+async def _tidy(keepers: _Keepers) -> None:
+    """Forget now and then what is over."""
     while True:
-        await approvals.tidy()
+        await keepers.tidy()
         await anyio.sleep(TIDY_EVERY)
 
 
 async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None:
     """Serve from what is registered now, whoever changed it: this process, its files, or the command line."""
-    async for _ in keepers.registry.revisions():
+    async for _ in keepers.registry.revisions(LOOK_EVERY):
+        keepers.sessions.forget()
         before, after = running.directory, await keepers.directory()
         await keepers.identity.refresh()
         running.directory = after

@@ -1,8 +1,10 @@
 """What travels between the rooms: frozen values in the user's words, with no behaviour but telling of themselves."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from portkey_mcp.wire import Json
 
@@ -12,6 +14,12 @@ Era = Literal["legacy", "modern"]
 Transport = Literal["http", "sse", "stdio"]
 EndpointKind = Literal["server", "bundle", "hub", "root"]
 Role = Literal["owner", "admin", "member", "viewer"]
+"""From the one that may do most to the one that may do least."""
+
+LONGEST_EMAIL: Final = 254
+"""Characters: what a path of SMTP leaves to an address (RFC 5321, section 4.5.3.1.3)."""
+LONGEST_LABEL: Final = 100
+_EMAIL: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]+@[^@\s<>()\[\],;:\\\"./]+(\.[^@\s<>()\[\],;:\\\"./]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ class Directory:
 class Principal:
     """Who calls. `id` is stable and unique; `workspaces` maps each workspace's slug to the role there.
 
-    A local admin (`auth: none`) has `everywhere` set to its role in every workspace.
+    A local admin (`auth: none`) has `everywhere` set to its role in every workspace. `groups` count in every workspace,
+    as an external identity provider claims them; a workspace's own groups count nowhere else: ask `groups_in`.
     """
 
     id: str
@@ -91,10 +100,25 @@ class Principal:
     """Id of the OAuth client that acts for it, as it registered; empty for any other credential."""
     credential: str = ""
     """Id of the key or grant by which it came; empty where it has only one, and `id` says all."""
+    own_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The groups of single workspaces, by slug."""
+    email: str = ""
+    """A person's address as `folded_email` has it, where the gateway itself knows it."""
 
     def role_in(self, workspace: str) -> Role | None:
         """The role in a workspace, or None: then nothing there exists for this principal."""
         return self.workspaces.get(workspace, self.everywhere)
+
+    def groups_in(self, workspace: str) -> tuple[str, ...]:
+        """The groups that count in a workspace."""
+        own = self.own_groups.get(workspace, ())
+        return tuple(dict.fromkeys(self.groups + own)) if self.groups and own else self.groups or own
+
+
+def lower_role(one: Role, other: Role) -> Role:
+    """The one of two roles that may do less."""
+    roles: tuple[Role, ...] = get_args(Role)
+    return max(one, other, key=roles.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +129,41 @@ class DeclaredKey:
     name: str
     key: str = field(repr=False)
     role: Role = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredMember:
+    """A member of a workspace that `portkey.yaml` declares. `name` is empty where the file gives none."""
+
+    workspace: str
+    email: str
+    role: Role = "member"
+    groups: tuple[str, ...] = ()
+    name: str = ""
+
+
+def folded_email(email: str) -> str:
+    """An e-mail address as it is compared: capital letters and ways to write the same character make no difference.
+
+    RFC 5321 lets a host tell capitals in the first part apart; none does, and a second account for `Ada@` is a trap.
+    """
+    return unicodedata.normalize("NFC", email.strip().casefold())
+
+
+def email_problem(email: str) -> str:
+    """What is wrong with an e-mail address; empty when it can be one. Whether it exists, only a message to it tells."""
+    if len(email) > LONGEST_EMAIL:
+        return f"an e-mail address has at most {LONGEST_EMAIL} characters; this one has {len(email)}"
+    if not _EMAIL.fullmatch(email) or not email.isprintable():
+        return f"{email!r} is no e-mail address; expected one like ada@example.com"
+    return ""
+
+
+def label_problem(text: str, what: str) -> str:
+    """What is wrong with the name of a group or of a person; `what` says which of them it is."""
+    if not text.strip() or len(text) > LONGEST_LABEL or not text.isprintable() or text != text.strip():
+        return f"{text!r} is no {what}; expected 1 to {LONGEST_LABEL} characters on one line, without spaces around"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from portkey_mcp.admin.desk import Asking, Body
 from portkey_mcp.admin.failing import Place, places
-from portkey_mcp.admin.visiting import Services, Visitor, existing, principal_of, visitor
+from portkey_mcp.admin.visiting import Services, Visitor, existing, visitor
 from portkey_mcp.errors import Conflict, Mistake, Mistakes, NotFound
 from portkey_mcp.model import Visit
 from portkey_mcp.policy.decide import Thing
@@ -215,8 +215,8 @@ class PolicyDesk:
         keys = None
         if asker.rules:
             things = await self._services.definitions.things(asker.workspace)
-            found = await self._services.identity.list_keys(asker.workspace)
-            keys = tuple(Visit(principal_of(key), around.visit.endpoint) for key in found)
+            found = await self._services.identity.everybody(asker.workspace)
+            keys = tuple(Visit(principal, around.visit.endpoint) for principal in found)
         else:
             things = [thing for thing, _ in await existing(self._services, around)]
         return _Prospect(around.rules.policy, tuple(around.workspace.servers), tuple(things), around, keys)

@@ -7,7 +7,6 @@ from portkey_mcp.admin.desk import Asker, no_workspace
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.errors import NotFound
 from portkey_mcp.identity.authenticate import Identity
-from portkey_mcp.identity.keys import ApiKey
 from portkey_mcp.model import Endpoint, Principal, Visit, Workspace
 from portkey_mcp.policy.decide import Allow, Rules, Thing
 from portkey_mcp.policy.document import EMPTY
@@ -56,7 +55,7 @@ async def visitor(services: Services, asker: Asker, as_: str | None = None, addr
     principal, here = asker.principal, asker.address
     if as_ is not None:
         asker.must_rule("ask for somebody else")
-        principal, here = await _key(services, asker.workspace, as_), ""
+        principal, here = await _somebody(services, asker.workspace, as_), ""
     visit = Visit(principal, Endpoint("hub", workspace), here if address is None else address)
     return Visitor(visit, Rules(workspace.policy or EMPTY))
 
@@ -73,17 +72,20 @@ async def workspace_of(services: Services, slug: str) -> Workspace:
     return workspace
 
 
-async def _key(services: Services, workspace: str, named: str) -> Principal:
+async def _somebody(services: Services, workspace: str, named: str) -> Principal:
+    """Whoever has this id, this e-mail address, or the key of this name."""
     keys = await services.identity.list_keys(workspace)
     by_id = [key for key in keys if key.id == named]
     for key in by_id or [key for key in keys if key.name == named]:
-        return principal_of(key)
-    raise NotFound(f"Workspace {workspace!r} has no API key {named!r}; give its name or its id.")
-
-
-def principal_of(key: ApiKey) -> Principal:
-    """Who calls with a key."""
-    return Principal(key.id, key.name, "service", {key.workspace: key.role})
+        if (found := await services.identity.key_principal(key.id)) is not None:
+            return found
+    await services.identity.refresh()
+    person = services.identity.people.named(named)
+    if person is not None and person.role_in(workspace) is not None:
+        return person
+    raise NotFound(
+        f"Workspace {workspace!r} has no person or API key {named!r}; give an e-mail address, a name or an id."
+    )
 
 
 async def existing(services: Services, visitor: Visitor) -> list[tuple[Thing, Terms]]:

@@ -23,7 +23,7 @@ from portkey_mcp.cli.policy_limits import used_up
 from portkey_mcp.cli.policy_versions import print_diff
 from portkey_mcp.cli.stores import Stores, opened
 from portkey_mcp.errors import Mistake, Mistakes
-from portkey_mcp.model import Endpoint, Principal, Visit
+from portkey_mcp.model import Endpoint, Visit
 from portkey_mcp.model import Workspace as WorkspaceModel
 from portkey_mcp.policy.document import EMPTY, Policy, schema
 from portkey_mcp.policy.impact import impact, visitors
@@ -147,15 +147,14 @@ async def look_ahead(stores: Stores, slug: str, policy: Policy) -> Outlook:
     """What it would mean to save this policy, told from what is registered and known of its servers."""
     workspace = await stores.workspace(slug)
     before, things = workspace.policy or EMPTY, await Definitions(stores.database).things(slug)
-    seen_by = visitors(before, policy, workspace) + await keys_of(stores, workspace)
+    seen_by = visitors(before, policy, workspace) + await everybody_of(stores, workspace)
     return Outlook(impact(before, policy, things, seen_by), await cautions(stores, workspace, policy))
 
 
-async def keys_of(stores: Stores, workspace: WorkspaceModel) -> list[Visit]:
-    """The API keys of a workspace, as visitors."""
-    hub, slug = Endpoint("hub", workspace), workspace.slug
-    keys = await stores.identity.list_keys(slug)
-    return [Visit(Principal(key.id, key.name, "service", {slug: key.role}), hub) for key in keys]
+async def everybody_of(stores: Stores, workspace: WorkspaceModel) -> list[Visit]:
+    """The service accounts and people of a workspace, as visitors."""
+    hub = Endpoint("hub", workspace)
+    return [Visit(principal, hub) for principal in await stores.identity.everybody(workspace.slug)]
 
 
 async def cautions(stores: Stores, workspace: WorkspaceModel, policy: Policy) -> list[str]:
@@ -163,7 +162,7 @@ async def cautions(stores: Stores, workspace: WorkspaceModel, policy: Policy) ->
     used up already; a line each.
     """
     things = await Definitions(stores.database).things(workspace.slug)
-    everybody = visitors(policy, policy, workspace) + await keys_of(stores, workspace)
+    everybody = visitors(policy, policy, workspace) + await everybody_of(stores, workspace)
     gone = await used_up(stores, policy, everybody, things)
     return [*warnings(policy, workspace.servers, things), *gone]
 

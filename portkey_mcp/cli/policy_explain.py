@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -32,7 +32,12 @@ ThingArgument = Annotated[
     str,
     typer.Argument(metavar="THING", help="server/tool, prompt:server/name or resource:server/uri.", show_default=False),
 ]
-As = Annotated[str | None, typer.Option("--as", metavar="NAME", help="The API key that asks, by its name or id.")]
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="WHO", help="Who asks: an API key, by its name or id, or a member, by e-mail address."
+    ),
+]
 RoleOption = Annotated[Role | None, typer.Option("--role", help="Role of the one who asks; member, if not given.")]
 Group = Annotated[list[str] | None, typer.Option("--group", help="A group of the one who asks; repeatable.")]
 Person = Annotated[str | None, typer.Option("--person", metavar="ID", help="The person who asks, by id.")]
@@ -86,7 +91,7 @@ def explain_(
 ) -> None:
     """Say whether a tool, prompt or resource exists for somebody, which rules say so, and what a call would meet."""
     if as_ is not None and (role is not None or person is not None):
-        raise Mistake("--as names an API key, which has a role of its own; leave out --role and --person")
+        raise Mistake("--as names somebody who has a role of their own; leave out --role and --person")
     asked = _Asked(
         thing_of(thing),
         workspace,
@@ -150,11 +155,24 @@ async def _principal(stores: Stores, asked: _Asked) -> Principal:
     if asked.key is None:
         return Principal(asked.person, asked.person, "person", {slug: asked.role or "member"}, asked.groups)
     keys = await stores.identity.list_keys(slug)
-    found = next((key for key in keys if asked.key in (key.name, key.id)), None)
+    key = next((key for key in keys if asked.key in (key.name, key.id)), None)
+    found = await _member(stores, slug, asked.key) if key is None else await stores.identity.key_principal(key.id)
+    if found is None and key is not None:
+        raise Mistake(f"nobody comes with API key {asked.key!r}: {key.person}, whose it is, is kept out")
+    if found is None and "@" in asked.key:
+        known = [one.email for one in await stores.identity.people.all(slug) if one.disabled is None]
+        raise Mistake(f"workspace {slug!r} has no member {asked.key!r}; known are: {listing(known) or 'none'}")
     if found is None:
-        known = listing([key.name for key in keys]) or "none"
-        raise Mistake(f"workspace {slug!r} has no API key {asked.key!r}; known are: {known}")
-    return Principal(found.id, found.name, "service", {slug: found.role}, asked.groups)
+        named = listing([key.name for key in keys]) or "none"
+        raise Mistake(f"workspace {slug!r} has no API key {asked.key!r}; known are: {named}")
+    return replace(found, groups=asked.groups)
+
+
+async def _member(stores: Stores, slug: str, named: str) -> Principal | None:
+    """The member with this e-mail address or id; None for anybody else, and for one who is kept out."""
+    await stores.identity.refresh()
+    found = stores.identity.people.named(named)
+    return found if found is not None and found.role_in(slug) is not None else None
 
 
 async def _left(stores: Stores, policy: Policy, visit: Visit, thing: Thing, now: datetime) -> list[Json]:
@@ -232,7 +250,8 @@ def _say(asked: _Asked, answer: _Answer) -> None:
 
 def _decided(asked: _Asked, answer: _Answer) -> Iterator[str]:
     who, explanation = answer.principal, answer.explanation
-    groups = f", in group {listing(list(who.groups))}" if who.groups else ""
+    own = list(who.groups_in(asked.workspace))
+    groups = f", in group {listing(own)}" if own else ""
     what = f"is {explanation.role} of" if explanation.role else "has no role in"
     yield f"{who.name} ({KINDS_OF_PRINCIPAL[who.kind]}{groups}) {what} workspace {asked.workspace}"
     if explanation.role and not explanation.steps:

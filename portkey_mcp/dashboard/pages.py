@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 HEADERS: Final = {
@@ -17,6 +17,9 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
+
+SIGN_IN: Final = "/ui/sign-in"
+"""Where one signs in; with `?next=` and a path, one goes on there afterwards."""
 
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = {"portkey.css": "text/css; charset=utf-8"}
@@ -34,6 +37,23 @@ _templates: Final = Environment(
 def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """One page; `values` are what its template names, all of them escaped."""
     return HTMLResponse(_templates.get_template(template).render(values), status, HEADERS)
+
+
+def message(status: int, title: str, text: str, link: tuple[str, str] | None = None) -> HTMLResponse:
+    """A page that says one thing; `link` is a path to go on to, and what that is called."""
+    return page("message.html", status, title=title, text=text, link=link)
+
+
+def store_down(meanwhile: str) -> HTMLResponse:
+    """The page for when the database does not answer; `meanwhile` says what that means here, without a full stop."""
+    answer = message(503, "Not just now", f"The gateway cannot reach its records. {meanwhile}; try again soon.")
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def onward(path: str) -> RedirectResponse:
+    """Send the browser to a page of ours, with a GET whatever it came with; `path` is one of ours already."""
+    return RedirectResponse(path, 303, HEADERS)
 
 
 def files() -> APIRouter:

@@ -56,7 +56,7 @@ class Noting:
                 principal_name=who.name,
                 kind=who.kind,
                 role=who.role_in(workspace) or "",
-                groups=who.groups,
+                groups=who.groups_in(workspace),
                 client=who.client,
                 address=visit.address,
                 server=thing.server,

@@ -1,14 +1,18 @@
 """Who is it: takes the credential from a request's headers and asks each kind of credential in turn."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.errors import Unauthenticated
+from portkey_mcp.errors import StoreDown, Unauthenticated
 from portkey_mcp.identity.keys import ApiKey, ApiKeys, KeyOrigin
-from portkey_mcp.model import DeclaredKey, Principal, Role
+from portkey_mcp.identity.passwords import Passwords
+from portkey_mcp.identity.people import People
+from portkey_mcp.model import DeclaredKey, DeclaredMember, Principal, Role
 from portkey_mcp.storage.database import Database
 
 Verify = Callable[[str], Awaitable[Principal | None]]
@@ -24,7 +28,9 @@ class Identity:
     """Principals and their credentials. Further kinds (OAuth tokens, JWTs) are handed in by the composition root."""
 
     def __init__(self, database: Database, *further: Verify) -> None:
-        self._keys = ApiKeys(database)
+        self.people = People(database)
+        self.passwords = Passwords(database, self.people)
+        self._keys = ApiKeys(database, self.people)
         self._kinds: tuple[Verify, ...] = (self._keys.verify, *further)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -57,18 +63,62 @@ class Identity:
                 return principal
         return None
 
+    async def check_password(self, email: str, password: str, address: str) -> Principal:
+        """Whose e-mail address and password these are; guessing is slowed. See `Passwords.check`.
+
+        Raises:
+            Unauthenticated: nobody's; every failure has the same words.
+            StoreDown: nobody can say.
+        """
+        return await self.passwords.check(email, password, address)
+
+    async def principal(self, person: str) -> Principal | None:
+        """The person with this id, from memory, as `refresh` found them last; None for one who is gone or disabled.
+
+        Raises:
+            StoreDown: nobody was read yet, and nobody can be.
+        """
+        with _told():
+            if not self.people.is_read:
+                await self.people.refresh()
+        return self.people.principal(person)
+
+    async def is_empty(self) -> bool:
+        """Whether there is no person at all yet.
+
+        Raises:
+            StoreDown: nobody can say.
+        """
+        with _told():
+            return await self.people.is_empty()
+
+    async def everybody(self, workspace: str) -> list[Principal]:
+        """Service accounts and people of a workspace, by name, as they are now; those who are kept out are not."""
+        await self.refresh()
+        services = [
+            Principal(key.id, key.name, "service", {workspace: key.role})
+            for key in await self._keys.all(workspace)
+            if not key.person
+        ]
+        return [*services, *self.people.members(workspace)]
+
+    async def key_principal(self, ident: str) -> Principal | None:
+        """Who comes with the key of this id; see `ApiKeys.principal`."""
+        return await self._keys.principal(ident)
+
     async def create_key(
         self,
         workspace: str,
         name: str,
-        role: Role = "member",
+        role: Role | None = None,
         *,
         key: str | None = None,
         origin: KeyOrigin = "cli",
         expires: datetime | None = None,
+        person: str = "",
     ) -> str:
         """Make an API key and return it; see `ApiKeys.create`."""
-        return await self._keys.create(workspace, name, role, key=key, origin=origin, expires=expires)
+        return await self._keys.create(workspace, name, role, key=key, origin=origin, expires=expires, person=person)
 
     async def revoke_key(self, workspace: str, name: str) -> None:
         """End an API key; see `ApiKeys.revoke`."""
@@ -78,9 +128,18 @@ class Identity:
         """API keys, without the keys themselves."""
         return await self._keys.all(workspace)
 
-    async def provision_keys(self, session: AsyncSession, declared: Iterable[DeclaredKey]) -> Collection[str]:
-        """Take over the keys a file declares, in the caller's transaction; see `ApiKeys.provision`."""
-        return await self._keys.provision(session, declared)
+    async def provision(
+        self, session: AsyncSession, keys: Iterable[DeclaredKey], members: Iterable[DeclaredMember] = ()
+    ) -> Collection[str]:
+        """Take over the keys and the members that a file declares, in the caller's transaction.
+
+        Returns the workspaces that hold some made by hand. `refresh` is due once the transaction is committed.
+
+        Raises:
+            Mistake: see `People.provision` and `ApiKeys.provision`.
+        """
+        occupied = await self.people.provision(session, members)  # first: keys of whoever left are gone then
+        return {*occupied, *await self._keys.provision(session, keys)}
 
     async def refresh(self) -> None:
         """Read anew what is held in memory; to be called when the database's revision has changed."""
@@ -89,3 +148,12 @@ class Identity:
     async def record_use(self) -> None:
         """Write times of last use; to be called now and then, and at the end."""
         await self._keys.record_use()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell of a store that fails as `StoreDown`."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreDown(f"people cannot be read: {type(error).__name__}") from None

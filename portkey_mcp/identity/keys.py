@@ -1,4 +1,7 @@
-"""API keys: a long random secret that stands for a service account in one workspace.
+"""API keys: a long random secret that stands for a service account in one workspace, or there for a person.
+
+A person's key is the person: with their id, their groups, and their role in its workspace as it is now, or a lower one
+that the key was given. It reaches no other workspace, and ends with the membership.
 
 Only SHA-256 digests are stored; that is enough for secrets of this length, which nobody can guess one by one.
 Verification looks a digest up in memory, so a call costs no database read.
@@ -6,18 +9,21 @@ Verification looks a digest up in memory, so a call costs no database read.
 
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
+import anyio
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portkey_mcp.errors import Mistake, Unauthenticated
-from portkey_mcp.identity.tables import ApiKeyRow
-from portkey_mcp.model import DeclaredKey, Principal, Role
+from portkey_mcp.identity import members
+from portkey_mcp.identity.people import People
+from portkey_mcp.identity.tables import ApiKeyRow, MembershipRow, PersonRow
+from portkey_mcp.model import DeclaredKey, Principal, Role, lower_role
 from portkey_mcp.storage.database import Database
 
 KeyOrigin = Literal["file", "cli", "dashboard"]
@@ -31,7 +37,10 @@ SHORTEST: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What may be shown of a key."""
+    """What may be shown of a key. `person` is the e-mail address of whose it is; empty for a service account's.
+
+    `role` is what it may do now: of a person's key never more than the person.
+    """
 
     id: str
     workspace: str
@@ -41,41 +50,58 @@ class ApiKey:
     created: datetime
     expires: datetime | None
     last_used: datetime | None
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    principal: Principal
+    """A key, and who comes with it; `owner` is whom it belongs to as they were then, None for a service account's."""
+
+    id: str
+    person: str | None
+    workspace: str
+    most: Role
     expires: datetime | None
+    principal: Principal | None
+    owner: Principal | None = None
 
 
 class ApiKeys:
-    """Makes, lists, revokes and verifies API keys."""
+    """Makes, lists, revokes and verifies API keys, also those of `people`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, people: People) -> None:
         self._database = database
-        self._known: Mapping[str, _Known] | None = None
+        self._people = people
+        self._one_refresh = anyio.Lock()
+        self._known: dict[str, _Known] | None = None
         self._used: dict[str, datetime] = {}
 
     async def create(
         self,
         workspace: str,
         name: str,
-        role: Role = "member",
+        role: Role | None = None,
         *,
         key: str | None = None,
         origin: KeyOrigin = "cli",
         expires: datetime | None = None,
+        person: str = "",
     ) -> str:
         """Make a key, or take the given one, and return it: the only time that it is seen.
 
+        `person` is the e-mail address of whose it is; then `role` is what it may be at most, by default all that the
+        person is. A service account is a member by default.
+
         Raises:
-            Mistake: no such workspace or role, the name or the key is taken, or the key is too short.
+            Mistake: no such workspace, member or role, the name or the key is taken, or the key is too short.
         """
         key = PREFIX + secrets.token_urlsafe(RANDOM_CHARACTERS)[:RANDOM_CHARACTERS] if key is None else key
+        role = role or ("owner" if person else "member")
         row = _row(DeclaredKey(workspace, name, key, role), origin, expires)
         try:
             async with self._database.write() as session:
+                if person:
+                    row.person = (await members.member(session, person, workspace))[0].id
                 taken = await session.scalar(select(ApiKeyRow).filter_by(workspace=workspace, name=name))
                 if taken:
                     raise Mistake(
@@ -105,11 +131,19 @@ class ApiKeys:
 
     async def all(self, workspace: str | None = None) -> list[ApiKey]:
         """All keys, or those of one workspace, by workspace and name."""
-        query = select(ApiKeyRow).order_by(ApiKeyRow.workspace, ApiKeyRow.name)
+        query = (
+            select(ApiKeyRow, PersonRow.email, MembershipRow.role)
+            .outerjoin(PersonRow, PersonRow.id == ApiKeyRow.person)
+            .outerjoin(
+                MembershipRow,
+                (MembershipRow.person == ApiKeyRow.person) & (MembershipRow.workspace == ApiKeyRow.workspace),
+            )
+            .order_by(ApiKeyRow.workspace, ApiKeyRow.name)
+        )
         if workspace is not None:
-            query = query.filter_by(workspace=workspace)
+            query = query.where(ApiKeyRow.workspace == workspace)
         async with self._database.read() as session:
-            return [_shown(row) for row in await session.scalars(query)]
+            return [_shown(row, email or "", role) for row, email, role in await session.execute(query)]
 
     async def provision(self, session: AsyncSession, declared: Iterable[DeclaredKey]) -> Collection[str]:
         """Make the keys that a file manages equal to the declared ones, inside the caller's transaction.
@@ -142,20 +176,23 @@ class ApiKeys:
         return {row.workspace for row in rows.values() if row.origin != "file"}
 
     async def refresh(self) -> None:
-        """Read the digests anew; to be called when the database's revision has changed."""
-        async with self._database.read() as session:
-            rows = (await session.scalars(select(ApiKeyRow))).all()
-        self._known = {row.digest: _Known(_principal(row), row.expires) for row in rows}
+        """Read people, and then the digests, anew; to be called when the database's revision has changed."""
+        async with self._one_refresh:  # or one that began to read earlier could have the last word
+            await self._people.refresh()
+            async with self._database.read() as session:
+                rows = (await session.scalars(select(ApiKeyRow))).all()
+            self._known = {row.digest: _known(row) for row in rows}
 
     async def verify(self, credential: str) -> Principal | None:
         """Whose key this is; None when it is no API key of this gateway.
 
         Raises:
-            Unauthenticated: it has the form of an API key but is unknown, or it has expired.
+            Unauthenticated: it has the form of an API key but is unknown, it has expired, or its owner is kept out.
         """
         if self._known is None:
             await self.refresh()
-        known = (self._known or {}).get(_digest(credential))
+        digest, all_known = _digest(credential), self._known or {}
+        known = all_known.get(digest)
         if known is None:
             if credential.startswith(PREFIX):
                 raise Unauthenticated("This API key is not known here: it is mistyped or was revoked.")
@@ -163,8 +200,23 @@ class ApiKeys:
         now = datetime.now(UTC)
         if known.expires is not None and known.expires <= now:
             raise Unauthenticated("This API key has expired.")
-        self._used[known.principal.id] = now
+        if known.person is not None:
+            owner = self._people.principal(known.person)
+            if owner is not known.owner:
+                known = all_known[digest] = replace(known, owner=owner, principal=_of_person(known, owner))
+        if known.principal is None:
+            raise Unauthenticated("The person to whom this API key belongs is no member here any more, or is kept out.")
+        self._used[known.id] = now
         return known.principal
+
+    async def principal(self, ident: str) -> Principal | None:
+        """Who comes with the key of this id, now; None where there is no such key or its owner is kept out."""
+        await self.refresh()
+        for known in (self._known or {}).values():
+            if known.id == ident:
+                owner = self._people.principal(known.person) if known.person is not None else None
+                return known.principal if known.person is None else _of_person(known, owner)
+        return None
 
     async def record_use(self) -> None:
         """Write when keys were last used; to be called now and then and at the end, never per call."""
@@ -208,18 +260,36 @@ async def _refuse_taken(session: AsyncSession, row: ApiKeyRow) -> None:
         )
 
 
-def _principal(row: ApiKeyRow) -> Principal:
-    return Principal(id=row.id, name=row.name, kind="service", workspaces={row.workspace: cast(Role, row.role)})
+def _known(row: ApiKeyRow) -> _Known:
+    role, service = cast(Role, row.role), None
+    if row.person is None:
+        service = Principal(id=row.id, name=row.name, kind="service", workspaces={row.workspace: role})
+    return _Known(row.id, row.person, row.workspace, role, row.expires, service)
 
 
-def _shown(row: ApiKeyRow) -> ApiKey:
+def _of_person(known: _Known, owner: Principal | None) -> Principal | None:
+    """A person as they come with one of their keys."""
+    role = None if owner is None else owner.role_in(known.workspace)
+    if owner is None or role is None:
+        return None
+    return replace(
+        owner,
+        workspaces={known.workspace: lower_role(role, known.most)},
+        own_groups={known.workspace: owner.groups_in(known.workspace)},
+        credential=known.id,
+    )
+
+
+def _shown(row: ApiKeyRow, email: str, of_person: str | None) -> ApiKey:
+    role = cast(Role, row.role)
     return ApiKey(
         id=row.id,
         workspace=row.workspace,
         name=row.name,
-        role=cast(Role, row.role),
+        role=role if of_person is None else lower_role(role, cast(Role, of_person)),
         origin=cast(KeyOrigin, row.origin),
         created=row.created,
         expires=row.expires,
         last_used=row.last_used,
+        person=email,
     )

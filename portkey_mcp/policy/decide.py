@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from portkey_mcp.model import Role, Visit
+from portkey_mcp.model import Role, Visit, folded_email
 from portkey_mcp.policy.document import Policy, Rule, ServerPolicy
 from portkey_mcp.policy.match import LONGEST_URI, URI_KINDS, Kind, Test, compile_pattern, readings
 from portkey_mcp.policy.parts import Whom
@@ -45,6 +45,7 @@ class Who(NamedTuple):
     account: str = ""
     client: str = ""
     address: str = ""
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +121,13 @@ class Rules:
     def who(self, visit: Visit) -> Who | None:
         """What of this visitor counts, None for one without a role here."""
         principal = visit.principal
-        role = principal.role_in(visit.endpoint.workspace.slug)
+        slug = visit.endpoint.workspace.slug
+        role = principal.role_in(slug)
         if role is None:
             return None
         account = principal.name if principal.kind == "service" else ""
         address = visit.address if self._by_address else ""
-        return Who(principal.id, principal.groups, role, account, principal.client, address)
+        return Who(principal.id, principal.groups_in(slug), role, account, principal.client, address, principal.email)
 
     def server(self, name: str) -> ServerPolicy:
         """What holds for a server as a whole."""
@@ -245,11 +247,15 @@ def fits(whom: Whom | None, who: Who) -> bool:
     return (
         (whom.roles is None or who.role in whom.roles)
         and (whom.groups is None or any(group in whom.groups for group in who.groups))
-        and (whom.people is None or who.id in whom.people)
+        and (whom.people is None or _is_one_of(who, whom.people))
         and (whom.service_accounts is None or (who.account != "" and who.account in whom.service_accounts))
         and (whom.clients is None or (who.client != "" and who.client in whom.clients))
         and (whom.networks is None or _is_in(who.address, whom))
     )
+
+
+def _is_one_of(who: Who, people: tuple[str, ...]) -> bool:
+    return who.id in people or (who.email != "" and who.email in map(folded_email, people))
 
 
 def _is_in(address: str, whom: Whom) -> bool:

@@ -114,9 +114,10 @@ Networks = Annotated[
 class Whom(Part):
     """Whom a rule is for. Every member given must fit; within one, any of its values does.
 
-    `roles` are those in the workspace; `groups` and `people` are compared exactly, `people` with the principal's id (a
-    display name is chosen by its bearer and decides nothing); `service_accounts` with the names of API keys; `clients`
-    with the id under which an OAuth client registered; `networks` with the address the request came from.
+    `roles` are those in the workspace; `groups` are compared exactly, `people` with the e-mail address of a person or
+    the principal's id (a display name is chosen by its bearer and decides nothing); `service_accounts` with the names
+    of API keys; `clients` with the id under which an OAuth client registered; `networks` with the address the request
+    came from.
     """
 
     roles: Roles | None = None

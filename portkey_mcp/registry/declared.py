@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from portkey_mcp.model import DeclaredKey, Workspace
+from portkey_mcp.model import DeclaredKey, DeclaredMember, Workspace
 from portkey_mcp.settings import Auth
 
 
@@ -31,4 +31,5 @@ class Declared:
     workspaces: Mapping[str, Workspace] = field(default_factory=dict)
     policies: Mapping[str, DeclaredPolicy] = field(default_factory=dict)
     api_keys: tuple[DeclaredKey, ...] = ()
+    members: tuple[DeclaredMember, ...] = ()
     files: tuple[Path, ...] = ()

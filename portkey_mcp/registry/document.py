@@ -1,7 +1,7 @@
 """`portkey.yaml`: reads it, checks it, and reports every mistake with its line and column."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,13 +9,22 @@ import yaml
 from pydantic import ValidationError
 
 from portkey_mcp.errors import Mistake, Mistakes
-from portkey_mcp.model import Bundle, DeclaredKey, McpServer, Workspace
+from portkey_mcp.model import (
+    Bundle,
+    DeclaredKey,
+    DeclaredMember,
+    McpServer,
+    Workspace,
+    email_problem,
+    folded_email,
+    label_problem,
+)
 from portkey_mcp.policy import document as policy
 from portkey_mcp.registry import references
-from portkey_mcp.registry.checks import bundle_problems, host_problems, server_problems
+from portkey_mcp.registry.checks import Problem, bundle_problems, host_problems, server_problems
 from portkey_mcp.registry.declared import Declared, DeclaredPolicy
 from portkey_mcp.registry.names import slug_problem
-from portkey_mcp.registry.schema import HINTS, BundlePart, Document, KeyPart, ServerPart, WorkspacePart
+from portkey_mcp.registry.schema import HINTS, BundlePart, Document, KeyPart, MemberPart, ServerPart, WorkspacePart
 from portkey_mcp.registry.source import Loc, Source
 from portkey_mcp.registry.values import value_problems
 from portkey_mcp.registry.wording import mistakes
@@ -87,6 +96,7 @@ class _Reading:
         self._source = Source(text_of(path), str(path))
         self._wrong: list[Mistake] = []
         self._policies: dict[str, DeclaredPolicy] = {}
+        self._names: dict[str, str] = {}
 
     def declared(self) -> Declared:
         document = self._document()
@@ -97,6 +107,7 @@ class _Reading:
             self._add_all(("gateway", "hosts", host), host_problems(host, path))
         workspaces = {slug: self._workspace(slug, part) for slug, part in document.workspaces.items()}
         keys = tuple(key for slug, part in document.workspaces.items() for key in self._keys(slug, part.api_keys))
+        members = tuple(one for slug, part in document.workspaces.items() for one in self._members(slug, part.members))
         if self._wrong:
             raise Mistakes(sorted(self._wrong, key=lambda m: (m.file != str(self._path), m.file, m.line, m.column)))
         return Declared(
@@ -106,6 +117,7 @@ class _Reading:
             workspaces=workspaces,
             policies=self._policies,
             api_keys=keys,
+            members=members,
             files=tuple(self._files),
         )
 
@@ -165,6 +177,19 @@ class _Reading:
             seen.add(part.name)
             yield DeclaredKey(slug, part.name, part.key, part.role)
 
+    def _members(self, slug: str, parts: Iterable[MemberPart]) -> Iterable[DeclaredMember]:
+        seen: set[str] = set()
+        for index, part in enumerate(parts):
+            loc, folded = ("workspaces", slug, "members", index), folded_email(part.email)
+            member = DeclaredMember(slug, part.email, part.role, part.groups, part.name)
+            self._add_all(loc, _member_problems(member))
+            if folded in seen:
+                self._add((*loc, "email"), f"{part.email} is a member of this workspace already; write them once")
+            if part.name and (called := self._names.setdefault(folded, part.name)) != part.name:
+                self._add((*loc, "name"), f"{part.email} is called {called!r} in another place of this file")
+            seen.add(folded)
+            yield member
+
     def _policy(self, slug: str, given: str | policy.Policy | None) -> policy.Policy:
         loc = ("workspaces", slug, "policy")
         if isinstance(given, str):
@@ -212,6 +237,16 @@ def server_of(workspace: str, name: str, part: ServerPart) -> McpServer:
         title=part.title,
         enabled=part.enabled,
     )
+
+
+def _member_problems(member: DeclaredMember) -> Iterator[Problem]:
+    if problem := email_problem(member.email):
+        yield ("email",), problem
+    if member.name and (problem := label_problem(member.name, "name of a person")):
+        yield ("name",), problem
+    for index, group in enumerate(member.groups):
+        if problem := label_problem(group, "name of a group"):
+            yield ("groups", index), problem
 
 
 def _without(data: Any, locs: Iterable[Loc]) -> Any:

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Iterable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from watchfiles import awatch
 
 from portkey_mcp.errors import Mistake
-from portkey_mcp.model import DeclaredKey
+from portkey_mcp.model import DeclaredKey, DeclaredMember
 from portkey_mcp.registry.declared import Declared
 from portkey_mcp.registry.document import load
 from portkey_mcp.registry.registry import Registry
@@ -32,24 +33,26 @@ LOOK_AGAIN_MS: Final = 2000
 """How often the contents are compared although no event came: network file systems send none."""
 
 
-class Keys(Protocol):
-    """Who owns the API keys."""
+class Keepers(Protocol):
+    """Who owns API keys and members."""
 
-    async def provision_keys(self, session: AsyncSession, declared: Iterable[DeclaredKey]) -> Collection[str]:
-        """Take over the declared keys in this transaction; returns the workspaces that hold keys made by hand."""
+    async def provision(
+        self, session: AsyncSession, keys: Iterable[DeclaredKey], members: Iterable[DeclaredMember]
+    ) -> Collection[str]:
+        """Take over what is declared, in this transaction; returns the workspaces that hold some made by hand."""
         ...
 
     async def refresh(self) -> None:
-        """Read the keys anew."""
+        """Read them anew."""
         ...
 
 
 class Provisioning:
     """Applies files. `last_error` is what was wrong with the last one, in full; empty once one was applied again."""
 
-    def __init__(self, registry: Registry, keys: Keys) -> None:
+    def __init__(self, registry: Registry, keepers: Keepers) -> None:
         self._registry = registry
-        self._keys = keys
+        self._keepers = keepers
         self._files: tuple[Path, ...] = ()
         self._applied = ""
         self.last_error = ""
@@ -65,8 +68,9 @@ class Provisioning:
         before = await anyio.to_thread.run_sync(digest, known)
         try:
             declared = await anyio.to_thread.run_sync(load, path, named)
-            await self._registry.provision(declared, self._keys.provision_keys)
-            await self._keys.refresh()
+            identities = partial(self._keepers.provision, members=declared.members)
+            await self._registry.provision(declared, identities)
+            await self._keepers.refresh()
             self.last_error = ""
         except (Mistake, SQLAlchemyError) as error:
             self.last_error = str(error)

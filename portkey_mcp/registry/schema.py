@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -27,10 +26,6 @@ Texts = dict[StrictStr, StrictStr]
 
 LATER = ("oauth", "client_credentials", "token_exchange", "identity")
 """Kinds of upstream authentication that a later version knows."""
-
-
-def _refuse_members(_: Any) -> Any:
-    raise PydanticCustomError("not_supported", "`members` is not supported by this version; give people API keys")
 
 
 class Part(BaseModel):
@@ -87,6 +82,15 @@ class KeyPart(Part):
     role: Role = "member"
 
 
+class MemberPart(Part):
+    """A person, by e-mail address, and what they are in the workspace."""
+
+    email: StrictStr
+    role: Role = "member"
+    groups: tuple[StrictStr, ...] = ()
+    name: StrictStr = ""
+
+
 PolicyPart = Annotated[
     Annotated[StrictStr, Tag("path")] | Annotated[Policy, Tag("document")],
     Discriminator(lambda value: "path" if isinstance(value, str) else "document"),
@@ -99,7 +103,7 @@ class WorkspacePart(Part):
     name: StrictStr = ""
     servers: dict[StrictStr, ServerPart] = {}
     bundles: dict[StrictStr, BundlePart] = {}
-    members: Annotated[Any, BeforeValidator(_refuse_members)] = None
+    members: tuple[MemberPart, ...] = ()
     api_keys: tuple[KeyPart, ...] = ()
     policy: PolicyPart | None = None
 

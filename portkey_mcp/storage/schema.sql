@@ -3,7 +3,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0002');
+INSERT INTO "alembic_version" VALUES('0003');
 CREATE TABLE api_keys (
 	id VARCHAR NOT NULL, 
 	workspace VARCHAR NOT NULL, 
@@ -14,9 +14,11 @@ CREATE TABLE api_keys (
 	created DATETIME NOT NULL, 
 	expires DATETIME, 
 	last_used DATETIME, 
+	person VARCHAR, 
 	CONSTRAINT pk_api_keys PRIMARY KEY (id), 
 	CONSTRAINT uq_api_keys_workspace UNIQUE (workspace, name), 
 	CONSTRAINT uq_api_keys_digest UNIQUE (digest), 
+	CONSTRAINT fk_api_keys_workspace_memberships FOREIGN KEY(workspace, person) REFERENCES memberships (workspace, person) ON DELETE CASCADE, 
 	CONSTRAINT fk_api_keys_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
 CREATE TABLE approvals (
@@ -36,6 +38,18 @@ CREATE TABLE approvals (
 	decided_at DATETIME, 
 	CONSTRAINT pk_approvals PRIMARY KEY (id), 
 	CONSTRAINT fk_approvals_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
+);
+CREATE TABLE browser_sessions (
+	id VARCHAR NOT NULL, 
+	person VARCHAR NOT NULL, 
+	digest VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	last_seen DATETIME NOT NULL, 
+	agent VARCHAR NOT NULL, 
+	address VARCHAR NOT NULL, 
+	CONSTRAINT pk_browser_sessions PRIMARY KEY (id), 
+	CONSTRAINT uq_browser_sessions_digest UNIQUE (digest), 
+	CONSTRAINT fk_browser_sessions_person_people FOREIGN KEY(person) REFERENCES people (id) ON DELETE CASCADE
 );
 CREATE TABLE bundles (
 	workspace VARCHAR NOT NULL, 
@@ -87,6 +101,13 @@ CREATE TABLE definitions (
 	CONSTRAINT pk_definitions PRIMARY KEY (workspace, server, name, digest), 
 	CONSTRAINT fk_definitions_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
+CREATE TABLE group_members (
+	workspace VARCHAR NOT NULL, 
+	person VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	CONSTRAINT pk_group_members PRIMARY KEY (workspace, person, name), 
+	CONSTRAINT fk_group_members_workspace_memberships FOREIGN KEY(workspace, person) REFERENCES memberships (workspace, person) ON DELETE CASCADE
+);
 CREATE TABLE hosts (
 	host VARCHAR NOT NULL, 
 	path VARCHAR NOT NULL, 
@@ -99,6 +120,27 @@ CREATE TABLE leases (
 	holder VARCHAR NOT NULL, 
 	until INTEGER NOT NULL, 
 	CONSTRAINT pk_leases PRIMARY KEY (id)
+);
+CREATE TABLE memberships (
+	workspace VARCHAR NOT NULL, 
+	person VARCHAR NOT NULL, 
+	role VARCHAR NOT NULL, 
+	origin VARCHAR NOT NULL, 
+	CONSTRAINT pk_memberships PRIMARY KEY (workspace, person), 
+	CONSTRAINT fk_memberships_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE, 
+	CONSTRAINT fk_memberships_person_people FOREIGN KEY(person) REFERENCES people (id) ON DELETE CASCADE
+);
+CREATE TABLE people (
+	id VARCHAR NOT NULL, 
+	email VARCHAR NOT NULL, 
+	folded VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	password VARCHAR NOT NULL, 
+	origin VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	disabled DATETIME, 
+	CONSTRAINT pk_people PRIMARY KEY (id), 
+	CONSTRAINT uq_people_folded UNIQUE (folded)
 );
 CREATE TABLE policy_versions (
 	workspace VARCHAR NOT NULL, 
@@ -153,4 +195,6 @@ CREATE INDEX ix_counters_ends ON counters (ends);
 CREATE INDEX ix_leases_key ON leases ("key");
 CREATE INDEX ix_approvals_digest ON approvals (digest);
 CREATE INDEX ix_calls_workspace ON calls (workspace, at);
+CREATE INDEX ix_memberships_person ON memberships (person);
+CREATE INDEX ix_browser_sessions_person ON browser_sessions (person);
 COMMIT;

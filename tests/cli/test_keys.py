@@ -49,3 +49,29 @@ def test_a_role_that_does_not_exist_is_wrong_use(data: Path) -> None:
 
     assert ended.code == 2
     assert "viewer" in ended.err
+
+
+def test_a_persons_key_says_whose_it_is_and_what_it_may(data: Path) -> None:
+    run("people", "add", "ada@example.com", "-w", "team", "--role", "admin", "--data", data)
+    made = run("keys", "create", "laptop", "-w", "team", "--person", "Ada@example.com", "--data", data, "--json")
+    run("keys", "create", "ci", "-w", "team", "--data", data)
+    listed = [json.loads(line) for line in run("keys", "list", "--data", data, "--json").out.splitlines()]
+
+    assert {name: value for name, value in json.loads(made.out).items() if name != "key"} == {
+        "workspace": "team",
+        "name": "laptop",
+        "role": "admin",
+        "person": "ada@example.com",
+    }
+    assert [(key["name"], key["person"], key["role"]) for key in listed] == [
+        ("ci", "", "member"),
+        ("laptop", "ada@example.com", "admin"),
+    ]
+
+
+def test_a_key_is_made_for_members_only(data: Path) -> None:
+    run("people", "add", "ada@example.com", "--data", data)
+    ended = run("keys", "create", "laptop", "-w", "team", "--person", "ada@example.com", "--data", data)
+
+    assert ended.code == 2
+    assert "`portkey-mcp people add ada@example.com --workspace team` makes them one" in ended.err

@@ -122,6 +122,18 @@ def test_what_was_typed_is_checked_compared_explained_and_saved(desk: Desk) -> N
     assert desk.kept() == []
 
 
+def test_people_who_fare_otherwise_than_their_role_are_named(desk: Desk) -> None:
+    for name, group in (("Ada", "ops"), ("Bob", "day")):
+        added = (f"{name}@example.com", "--name", name, "-w", "team", "--group", group)
+        run("people", "add", *added, "--data", desk.data)
+    desk.types(AFTER.rstrip("\n") + "\n    for: {groups: [ops]}\n")
+    ended = desk.edit("--yes")
+
+    assert ended.code == 0
+    assert "Ada" in ended.out
+    assert "Bob" not in ended.out
+
+
 def test_the_draft_is_the_text_itself_for_this_user_only_with_its_schema(desk: Desk) -> None:
     desk.types(AFTER)
     desk.edit("--yes")

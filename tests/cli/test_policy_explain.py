@@ -138,6 +138,26 @@ def test_a_key_asks_by_its_name_with_its_role_and_what_is_left_to_it(config: Pat
     assert said[-1].startswith("  4. 2 calls per month for each user (rule 3): 2 left, 0 used; begins anew at ")
 
 
+def test_a_member_asks_by_e_mail_address_with_their_role_and_groups(config: Path) -> None:
+    where = ("--config", config, "--data", config.parent / "data")
+    added = ("--name", "Ada", "-w", "team", "--role", "viewer", "--group", "ops")
+    run("people", "add", "ada@example.com", *added, *where)
+    run("keys", "create", "laptop", "-w", "team", "--person", "ada@example.com", *where)
+
+    for who in ("Ada@Example.com", "laptop"):
+        assert ask(config, "files/write_file", "--as", who).out.splitlines() == [
+            "files/write_file is hidden: disabled by rule 1 of the policy",
+            "",
+            "  1. Ada (person, in group ops) is viewer of workspace team",
+            "  2. rule 1 (files/*, for role viewer): disables, which decides",
+        ]
+    run("people", "disable", "ada@example.com", *where)
+    assert "nobody comes with API key 'laptop': ada@example.com, whose it is, is kept out" in (
+        ask(config, "files/x", "--as", "laptop").err
+    )
+    assert "no member 'ada@example.com'; known are: none" in ask(config, "files/x", "--as", "ada@example.com").err
+
+
 def test_a_limit_that_is_used_up_refuses(config: Path) -> None:
     told(config, "files/x")
     keys = run("keys", "list", "--data", config.parent / "data", "--json").out

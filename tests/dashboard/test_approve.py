@@ -241,3 +241,90 @@ async def test_of_two_who_decide_the_second_is_told_so(desk: Desk) -> None:
         answer = await browser.post(path, data={"decision": "approve", "key": desk.keys["caller"]})
         assert (answer.status_code, "Denied already" in answer.text) == (410, True)
     assert await desk.claim() == "denied"
+
+
+@pytest.mark.parametrize("role", ["owner", "admin"])
+async def test_who_is_signed_in_and_rules_the_workspace_decides_without_a_key(desk: Desk, role: str) -> None:
+    await desk.person("boss", role=role)
+    path = await desk.ask()
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "boss")
+        shown = (await browser.get(path)).text
+        assert ("You decide as <bdi>Boss</bdi>" in shown, 'name="key"' in shown) == (True, False)
+        assert (await browser.post(path, data={"decision": "approve"})).status_code == 200
+    assert await desk.claim() == "granted"
+    assert [one.decided_by for one in await desk.approvals.recent("demo")] == [desk.whose["boss"].id]
+
+
+async def test_who_called_decides_about_the_own_call_by_being_signed_in(desk: Desk) -> None:
+    await desk.person("ann", role="viewer")
+    path = await desk.ask(who="ann")
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "ann")
+        done = await browser.post(path, data={"decision": "deny", "key": "what a browser filled in by itself"})
+        assert (done.status_code, "Denied" in done.text) == (200, True)
+    assert [one.decided_by for one in await desk.approvals.recent("demo")] == [desk.whose["ann"].id]
+
+
+@pytest.mark.parametrize(("workspace", "role"), [("demo", "member"), ("other", "owner"), (None, "member")])
+async def test_who_is_signed_in_and_may_not_decide_is_told_what_would_help(
+    desk: Desk, workspace: str | None, role: str
+) -> None:
+    await desk.person("eve", workspace, role)
+    path = await desk.ask()
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "eve")
+        shown = (await browser.get(path)).text
+        assert "You are signed in as <bdi>Eve</bdi>, who may not decide" in shown
+        assert f'href="/ui/sign-in?next={path}"' in shown
+        for _ in range(6):
+            refused = await browser.post(path, data={"decision": "approve"})
+            assert (refused.status_code, "You may not decide here." in refused.text) == (403, True)
+        assert await desk.claim() is None
+        assert (await browser.post(path, data={"decision": "approve", "key": "pk_wrong"})).status_code == 403
+        done = await browser.post(path, data={"decision": "approve", "key": desk.keys["caller"]})
+        assert done.status_code == 200
+    assert await desk.claim() == "granted"
+
+
+async def test_who_is_not_signed_in_is_led_there_and_back(desk: Desk) -> None:
+    await desk.person("boss", role="admin")
+    path = await desk.ask()
+    async with desk.browser() as browser:
+        link = re.search(r'<a href="(/ui/sign-in[^"]*)">Sign in</a> to decide', (await browser.get(path)).text)
+        assert link is not None
+        onto = re.search(r'name="next" value="([^"]*)"', (await browser.get(link[1])).text)
+        assert onto is not None
+        done = await desk.sign_in(browser, "boss", next=onto[1])
+        assert done.headers["location"] == path
+        assert "You decide as" in (await browser.get(path)).text
+
+
+async def test_who_was_signed_out_meanwhile_decides_nothing(desk: Desk) -> None:
+    await desk.person("boss", role="admin")
+    path = await desk.ask()
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "boss")
+        await desk.sessions.end_all(desk.whose["boss"].id)
+        refused = await browser.post(path, data={"decision": "approve"})
+        assert (refused.status_code, "Sign in or give your API key" in refused.text) == (403, True)
+    assert await desk.claim() is None
+
+
+async def test_no_other_site_can_make_the_browser_of_one_who_is_signed_in_decide(desk: Desk) -> None:
+    await desk.person("boss", role="admin")
+    path = await desk.ask()
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "boss")
+        for site in ("cross-site", "same-site"):
+            answer = await browser.post(path, data={"decision": "approve"}, headers={"sec-fetch-site": site})
+            assert answer.status_code == 403
+    assert await desk.claim() is None
+
+
+async def test_a_hostile_name_of_one_who_is_signed_in_cannot_speak_for_the_page(desk: Desk) -> None:
+    await desk.person("boss", role="admin", shown="</p><script>alert(1)</script>")
+    path = await desk.ask()
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "boss")
+        assert "<script" not in (await browser.get(path)).text

@@ -5,33 +5,52 @@ from importlib.resources import files as resources
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from jinja2 import UndefinedError
 
-from portkey_mcp.dashboard.pages import FILES, files, page
+from portkey_mcp.dashboard.pages import FILES, files, message, onward, page, store_down
 
 pytestmark = pytest.mark.anyio
 
 PACKAGE = resources("portkey_mcp.dashboard")
-TEMPLATES = ("approve.html", "base.html", "message.html")
+TEMPLATES = ("approve.html", "base.html", "first_person.html", "front.html", "message.html", "sign_in.html")
 
 
-def test_every_page_has_headers_that_let_it_load_and_run_nothing_foreign() -> None:
-    headers = page("message.html", title="T", text="x").headers
+@pytest.mark.parametrize(
+    "answer", [message(200, "T", "x"), store_down("Wait"), page("first_person.html"), onward("/ui/")]
+)
+def test_every_page_has_headers_that_let_it_load_and_run_nothing_foreign(answer: Response) -> None:
+    headers = answer.headers
     assert headers["content-security-policy"].split("; ") == [
         *("default-src 'none'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"),
     ]
     assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers.get("content-type", "text/html; charset=utf-8") == "text/html; charset=utf-8"
 
 
 def test_what_a_template_is_given_is_escaped() -> None:
-    body = bytes(page("message.html", title="<b>", text="\"><script>alert('x')</script>").body).decode()
+    hostile = "\"><script>alert('x')</script>"
+    body = bytes(message(200, "<b>", hostile, (f"/ui/{hostile}", hostile)).body).decode()
     assert "<script" not in body
     assert "<b>" not in body
-    assert "&#34;&gt;&lt;script&gt;" in body
+    assert body.count("&#34;&gt;&lt;script&gt;") == 3
+
+
+def test_a_message_may_lead_on() -> None:
+    assert '<a href="/ui/">Go on</a>' in bytes(message(200, "T", "x", ("/ui/", "Go on")).body).decode()
+    assert "<a " not in bytes(message(200, "T", "x").body).decode()
+
+
+def test_a_browser_is_sent_on_with_a_get() -> None:
+    assert (onward("/ui/").status_code, onward("/ui/").headers["location"]) == (303, "/ui/")
+
+
+def test_when_the_store_is_down_the_browser_is_told_to_come_again() -> None:
+    answer = store_down("Nothing was decided")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "Nothing was decided; try again soon." in bytes(answer.body).decode()
 
 
 def test_a_template_that_misses_something_fails_loudly() -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from portkey_mcp.errors import Mistake, Unauthenticated
 from portkey_mcp.identity.keys import ApiKeys
-from portkey_mcp.model import DeclaredKey, Role
+from portkey_mcp.identity.people import People
+from portkey_mcp.model import DeclaredKey, Principal, Role
 from portkey_mcp.storage.database import FILE, Database
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ OTHER = "another-key-that-is-also-long-enough"
 
 @pytest.fixture
 async def keys(workspaces: Database) -> ApiKeys:
-    return ApiKeys(workspaces)
+    return ApiKeys(workspaces, People(workspaces))
 
 
 async def provision(database: Database, keys: ApiKeys, *declared: DeclaredKey) -> Collection[str]:
@@ -64,7 +65,7 @@ async def test_verifying_reads_no_database(keys: ApiKeys, workspaces: Database) 
 
 
 async def test_a_key_of_another_process_is_known_after_a_refresh(keys: ApiKeys, workspaces: Database) -> None:
-    elsewhere = ApiKeys(workspaces)
+    elsewhere = ApiKeys(workspaces, People(workspaces))
     assert await elsewhere.verify(GIVEN) is None
     await keys.create("demo", "ci", key=GIVEN)
     assert await elsewhere.verify(GIVEN) is None
@@ -191,3 +192,101 @@ async def test_a_key_of_a_file_is_not_revoked_by_hand(keys: ApiKeys, workspaces:
     await provision(workspaces, keys, DeclaredKey("demo", "ci", GIVEN))
     with pytest.raises(Mistake, match="API key 'ci' is managed by the configuration file; remove it there"):
         await keys.revoke("demo", "ci")
+
+
+@pytest.fixture
+async def people(workspaces: Database) -> People:
+    people = People(workspaces)
+    await people.add("ada@example.com", "Ada", workspace="demo", role="admin", groups=["ops"])
+    await people.add("ada@example.com", workspace="other", role="owner", groups=["board"])
+    return people
+
+
+@pytest.fixture
+def own(workspaces: Database, people: People) -> ApiKeys:
+    return ApiKeys(workspaces, people)
+
+
+async def verified(keys: ApiKeys, key: str) -> Principal:
+    principal = await keys.verify(key)
+    assert principal is not None
+    return principal
+
+
+async def test_a_persons_key_is_the_person_in_its_workspace_alone(own: ApiKeys, people: People) -> None:
+    key = await own.create("demo", "laptop", person="ADA@example.com")
+    ada, principal, [shown] = people.named("ada@example.com"), await verified(own, key), await own.all()
+    assert ada is not None
+    assert (principal.id, principal.name, principal.kind) == (ada.id, "Ada", "person")
+    assert (principal.workspaces, principal.groups_in("demo"), principal.groups_in("other")) == (
+        *({"demo": "admin"}, ("ops",), ()),
+    )
+    assert principal.credential == shown.id
+    assert (shown.person, shown.role) == ("ada@example.com", "admin")
+
+
+@pytest.mark.parametrize(("given", "role"), [(None, "admin"), ("owner", "admin"), ("viewer", "viewer")])
+async def test_a_persons_key_may_do_less_than_the_person_but_never_more(
+    own: ApiKeys, given: Role | None, role: Role
+) -> None:
+    key = await own.create("demo", "laptop", given, person="ada@example.com")
+    assert (await verified(own, key)).role_in("demo") == role
+    assert [shown.role for shown in await own.all("demo")] == [role]
+
+
+async def test_a_persons_key_changes_with_the_person(own: ApiKeys, people: People) -> None:
+    key = await own.create("demo", "laptop", person="ada@example.com")
+    await people.set_role("ada@example.com", "demo", "viewer")
+    await people.set_groups("ada@example.com", "demo", add=["night"], remove=["ops"])
+    principal = await verified(own, key)
+    assert (principal.role_in("demo"), principal.groups_in("demo")) == ("viewer", ("night",))
+
+
+async def test_a_persons_key_waits_while_the_person_is_kept_out(own: ApiKeys, people: People) -> None:
+    key = await own.create("demo", "laptop", person="ada@example.com")
+    await people.disable("ada@example.com")
+    with pytest.raises(Unauthenticated, match="no member here any more, or is kept out"):
+        await own.verify(key)
+    [shown] = await own.all()
+    assert await own.principal(shown.id) is None
+    await people.enable("ada@example.com")
+    assert await own.verify(key) == await own.principal(shown.id)
+
+
+async def test_a_persons_key_ends_with_the_membership_and_with_the_person(own: ApiKeys, people: People) -> None:
+    here = await own.create("demo", "laptop", person="ada@example.com")
+    there = await own.create("other", "laptop", person="ada@example.com")
+    await people.leave("ada@example.com", "demo")
+    with pytest.raises(Unauthenticated):
+        await own.verify(here)
+    assert (await verified(own, there)).workspaces == {"other": "owner"}
+    await people.remove("ada@example.com")
+    with pytest.raises(Unauthenticated):
+        await own.verify(there)
+    assert await own.all() == []
+    await people.add("ada@example.com", workspace="other")
+    await own.refresh()
+    with pytest.raises(Unauthenticated):
+        await own.verify(there)
+
+
+async def test_the_use_of_a_persons_key_is_the_keys(own: ApiKeys, people: People) -> None:
+    await own.create("demo", "unused", person="ada@example.com")
+    await own.verify(await own.create("demo", "used", person="ada@example.com"))
+    await own.record_use()
+    assert [(key.name, key.last_used is not None) for key in await own.all()] == [("unused", False), ("used", True)]
+
+
+async def test_only_members_have_keys_of_a_workspace(own: ApiKeys, people: People) -> None:
+    await people.leave("ada@example.com", "other")
+    with pytest.raises(Mistake, match=r"ada@example.com is no member of workspace 'other'"):
+        await own.create("other", "laptop", person="ada@example.com")
+    with pytest.raises(Mistake, match=r"there is no person 'bob@example.com'"):
+        await own.create("demo", "laptop", person="bob@example.com")
+
+
+async def test_service_accounts_are_found_by_the_id_of_their_key(keys: ApiKeys) -> None:
+    key = await keys.create("demo", "ci")
+    principal = await verified(keys, key)
+    assert await keys.principal(principal.id) == principal
+    assert await keys.principal("key:none") is None

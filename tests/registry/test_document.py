@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from portkey_mcp.errors import Mistakes
-from portkey_mcp.model import Bundle, DeclaredKey, McpServer
+from portkey_mcp.model import Bundle, DeclaredKey, DeclaredMember, McpServer
 from portkey_mcp.policy.document import EMPTY, parse
 from portkey_mcp.registry.declared import DeclaredPolicy
 from portkey_mcp.registry.document import LONGEST_POLICY, load, load_policy, parse_policy
@@ -25,6 +25,7 @@ workspaces:
       key: {url: "https://x", headers: {A: b}, auth: {type: headers, headers: {X: "${env:TOKEN}"}}}
     bundles:
       reading: {title: Reading, include: ["files/read_*"]}
+    members: [{email: Ada@example.com, role: admin, groups: [ops], name: Ada}, {email: bob@example.com}]
     api_keys: [{name: ci, key: "${env:CI_KEY}", role: viewer}]
     policy: {rules: [{match: "*", enabled: false}]}
   other:
@@ -68,6 +69,10 @@ def test_a_good_file_declares_what_it_says(file: Path) -> None:
     }
     assert demo.bundles == {"reading": Bundle("demo", "reading", "Reading", ("files/read_*",))}
     assert declared.api_keys == (DeclaredKey("demo", "ci", "${env:CI_KEY}", "viewer"),)
+    assert declared.members == (
+        DeclaredMember("demo", "Ada@example.com", "admin", ("ops",), "Ada"),
+        DeclaredMember("demo", "bob@example.com"),
+    )
     assert demo.policy == declared.workspaces["other"].policy == parse(RULES)
     assert declared.policies == {
         "demo": DeclaredPolicy("rules:\n- match: '*'\n  enabled: false\n", RULES, "portkey.yaml"),
@@ -94,7 +99,7 @@ gateway:
   hosts: {"A.B": /x}
 workspaces:
   demo:
-    members: [{email: ada@example.com}]
+    members: [{email: ada@example.com, rol: admin}]
     servers:
       a: {comand: [x]}
       b: {url: "https://u:p@x/"}
@@ -122,7 +127,7 @@ workspaces:
         "f:5:9: expected 'required' or 'none'; did you mean 'none'?",
         "f:6:11: 'A.B' is no host name; expected one in lower case, without port and path",
         "f:6:11: '/x' is no endpoint; expected `workspace` or `workspace/server`",
-        "f:9:5: `members` is not supported by this version; give people API keys",
+        "f:9:40: unknown key 'rol'; did you mean 'role'?",
         "f:11:11: unknown key 'comand'; did you mean 'command'?",
         "f:12:16: a URL with a user name or password in it is refused; send them in a header",
         "f:13:20: expected a list, found text",
@@ -359,3 +364,36 @@ def test_a_text_keeps_the_line_breaks_it_has(file: Path) -> None:
     file.write_bytes(b"version: 1\r\nworkspaces: {demo: {policy: rules.yaml}}\r\n")
     file.with_name("rules.yaml").write_bytes(b"rules: []\r\n")
     assert load(file).policies["demo"].text == "rules: []\r\n"
+
+
+def test_what_is_wrong_with_members_is_said_where_it_stands(file: Path) -> None:
+    file.write_text("""\
+version: 1
+workspaces:
+  demo:
+    members:
+      - {email: ada}
+      - {email: bob@example.com, name: Bob}
+      - {email: BOB@example.com, groups: [ops, " "]}
+      - {email: eve@example.com, role: king}
+      - {role: admin}
+  other:
+    members:
+      - {email: bob@example.com, name: Robert, groups: ops}
+      - {email: bob@example.com, name: Robert}
+""")
+    assert lines(file) == [
+        "f:8:40: expected 'owner', 'admin', 'member' or 'viewer'",
+        "f:9:9: the key 'email' is missing",
+        "f:12:56: expected a list, found text",
+    ]
+    text = file.read_text().replace("king", "admin").replace("{role: admin}", "{email: x@y.z}")
+    file.write_text(text.replace(", groups: ops", ""))
+    assert lines(file) == [
+        "f:5:17: 'ada' is no e-mail address; expected one like ada@example.com",
+        "f:7:17: BOB@example.com is a member of this workspace already; write them once",
+        "f:7:48: ' ' is no name of a group; expected 1 to 100 characters on one line, without spaces around",
+        "f:12:40: bob@example.com is called 'Bob' in another place of this file",
+        "f:13:17: bob@example.com is a member of this workspace already; write them once",
+        "f:13:40: bob@example.com is called 'Bob' in another place of this file",
+    ]

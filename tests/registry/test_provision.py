@@ -66,13 +66,14 @@ async def test_what_was_made_by_hand_stays_beside_the_file(registry: Registry) -
 
 
 async def test_a_files_workspace_stays_for_what_was_made_by_hand_in_it(registry: Registry, identity: Identity) -> None:
-    files = [workspace(slug=slug) for slug in ("with-server", "with-key", "empty")]
-    await registry.provision(declared(*files, policies={"with-key": POLICY}), identity.provision_keys)
+    files = [workspace(slug=slug) for slug in ("with-server", "with-key", "with-member", "empty")]
+    await registry.provision(declared(*files, policies={"with-key": POLICY}), identity.provision)
     await registry.add_server(server("mine", slug="with-server"))
     await identity.create_key("with-key", "mine")
-    await registry.provision(declared(), identity.provision_keys)
+    await identity.people.add("ada@example.com", workspace="with-member")
+    await registry.provision(declared(), identity.provision)
     directory = await registry.directory()
-    assert list(directory.workspaces) == ["demo", "with-key", "with-server"]
+    assert list(directory.workspaces) == ["demo", "with-key", "with-member", "with-server"]
     assert directory.workspaces["with-key"].policy is EMPTY
     assert [key.workspace for key in await identity.list_keys()] == ["with-key"]
 
@@ -102,7 +103,7 @@ async def test_keys_come_in_the_same_step_with_their_references_resolved(
     registry: Registry, identity: Identity
 ) -> None:
     keys = (DeclaredKey("new", "ci", "${env:CI_KEY}"),)
-    await registry.provision(declared(workspace(slug="new"), api_keys=keys), identity.provision_keys)
+    await registry.provision(declared(workspace(slug="new"), api_keys=keys), identity.provision)
     await identity.refresh()
     principal = await identity.verify(CI_KEY)
     assert principal is not None
@@ -123,7 +124,7 @@ async def test_a_wrong_key_leaves_everything_as_it_was(
     with pytest.raises(Mistake) as wrong:
         await registry.provision(
             declared(workspace(server("a"), slug="new"), api_keys=(DeclaredKey("new", "ci", key),)),
-            identity.provision_keys,
+            identity.provision,
         )
     assert str(wrong.value) == f"workspace 'new', API key 'ci': {said}"
     assert await registry.directory() is before

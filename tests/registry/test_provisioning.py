@@ -82,6 +82,22 @@ async def test_a_wrong_file_changes_nothing_and_is_remembered(
     assert provisioning.last_error == ""
 
 
+async def test_members_come_and_go_with_the_file(
+    provisioning: Provisioning, registry: Registry, identity: Identity, file: Path
+) -> None:
+    members = "{email: ada@example.com, role: admin, groups: [ops]}"
+    save(file, text("a", policy=f", members: [{members}]"))
+    await provisioning.apply(file)
+    [ada] = identity.people.members("file")
+    assert (ada.role_in("file"), ada.groups_in("file")) == ("admin", ("ops",))
+    save(file, text("a"))
+    await provisioning.apply(file)
+    assert await identity.people.all() == []
+    save(file, "version: 1\n")
+    await provisioning.apply(file)
+    assert "file" not in (await registry.directory()).workspaces
+
+
 async def test_a_change_is_applied_while_watching(provisioning: Provisioning, registry: Registry, file: Path) -> None:
     await provisioning.apply(file)
     async with watching(provisioning, file):

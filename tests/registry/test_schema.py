@@ -23,6 +23,7 @@ def test_the_whole_example_of_the_readme_has_the_shape() -> None:
                         "key": {"url": "https://x", "auth": {"type": "headers", "headers": {"X": "${env:A}"}}},
                     },
                     "bundles": {"reading": {"title": "Reading", "include": ["files/*"]}},
+                    "members": [{"email": "ada@example.com", "role": "admin", "groups": ["ops"], "name": "Ada"}],
                     "api_keys": [{"name": "ci", "key": "${env:CI}", "role": "viewer"}],
                     "policy": {"version": 1, "rules": [{"match": "*"}]},
                 },
@@ -43,16 +44,12 @@ def test_kinds_of_authentication_of_later_versions_are_refused_by_name(kind: str
     assert [error["msg"] for error in wrong.value.errors()] == [expected]
 
 
-def test_members_are_refused_and_said_so() -> None:
-    with pytest.raises(ValidationError, match="`members` is not supported by this version; give people API keys"):
-        Document.model_validate({"version": 1, "workspaces": {"demo": {"members": [{"email": "ada@example.com"}]}}})
-
-
 def test_the_json_schema_names_every_key_and_forbids_others() -> None:
     found = schema()
     assert found["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert found["additionalProperties"] is False
     assert set(found["properties"]) == {"version", "gateway", "workspaces"}
     server = found["$defs"]["ServerPart"]
+    assert set(found["$defs"]["MemberPart"]["properties"]) == {"email", "role", "groups", "name"}
     assert {"url", "command", "transport", "protocol", "process", "auth"} <= set(server["properties"])
     assert found["$defs"]["Policy"]["additionalProperties"] is False

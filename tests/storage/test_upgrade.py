@@ -54,14 +54,39 @@ def test_the_schema_is_sql_that_makes_the_same(tmp_path: Path) -> None:
         assert "".join(f"{line}\n" for line in connection.iterdump()) == schema()
 
 
-def test_a_policy_of_before_there_were_versions_becomes_the_first_one(tmp_path: Path) -> None:
-    config, path = Config(), tmp_path / "a.db"
+def upgraded_to(path: Path, revision: str) -> None:
+    """A database as an older version made it."""
+    config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
     engine.dispose()
+
+
+def test_keys_of_before_there_were_people_are_nobodys_and_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    upgraded_to(path, "0002")
+    key = ("key:1", "old", "ci", "digest", "member", "cli", "2026-01-01 00:00:00", None, None)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO workspaces (slug, name, origin) VALUES ('old', 'old', 'cli')")
+        connection.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", key)
+        connection.commit()
+    upgrade(path)
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM api_keys").fetchall() == [(*key, None)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("DELETE FROM workspaces")
+        assert connection.execute("SELECT * FROM api_keys").fetchall() == []
+    assert "old_api_keys" not in tables(path)
+
+
+def test_a_policy_of_before_there_were_versions_becomes_the_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    upgraded_to(path, "0001")
     with closing(sqlite3.connect(path)) as connection:
         rows = [("old", json.dumps({"rules": [{"match": "a/é*"}]}), "file"), ("none", None, "cli")]
         connection.executemany("INSERT INTO workspaces (slug, name, policy, origin) VALUES (?1, ?1, ?2, ?3)", rows)
