@@ -200,7 +200,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 gate=Gate(
                     counter,
                     Asking(keepers.approvals, keyring, partial(approve.page_url, settings.base_url)),
-                    resumes=parking.holds,
+                    resumes=parking.resumes,
                 ),
                 pins=keepers.definitions,
                 note=keepers.record.note,

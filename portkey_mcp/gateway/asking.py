@@ -17,7 +17,7 @@ import anyio
 from mcp_types import INVALID_PARAMS
 
 from portkey_mcp.approval.approvals import Approvals, accepted, question
-from portkey_mcp.errors import InvalidRequest, Refused, StoreDown
+from portkey_mcp.errors import InvalidRequest, NotFound, Refused, StoreDown
 from portkey_mcp.gateway.bridge.way import Answers, as_object, declared
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.policy.decide import Thing
@@ -90,7 +90,10 @@ class Asking:
     async def _retried(self, call: Call, thing: Thing, state: Json, digest: str, go: Go) -> Json:
         responses = as_object((call.params or {}).get("inputResponses"))
         yes = accepted({"result": responses.get(KEY)})
-        await self._approvals.decide(state["id"], yes, call.visit.principal.id)
+        try:
+            await self._approvals.decide(state["id"], yes, call.visit.principal.id)
+        except NotFound as gone:
+            raise InvalidRequest(INVALID_PARAMS, str(gone)) from None
         if not yes:
             raise _declined(thing)
         # Decided and claimed are two steps; whoever repeats the retry comes too late for the first.

@@ -59,8 +59,8 @@ class Gate:
     counter: Counter | None = None
     asking: Asking | None = None
     clock: Clock = _now
-    resumes: Callable[[object], bool] = field(default=lambda state: False)
-    """Whether a request's state is that of a call that went out already."""
+    resumes: Callable[[Call], bool] = field(default=lambda call: False)
+    """Whether a request only brings answers to a call that went out already."""
     checks: ArgumentChecks = field(default_factory=ArgumentChecks)
 
     async def through(
@@ -124,7 +124,7 @@ class Gate:
     async def _counted(self, call: Call, use: Use, rules: Rules, send: Send) -> Json:
         """Send a call once its limits have counted it. The answer to what it was asked is no call of its own."""
         passage = Passage()
-        if not use.terms.limits or self.resumes((call.params or {}).get("requestState")):
+        if not use.terms.limits or self.resumes(call):
             return await self._answered(call, use.terms, send, passage)
         zone = rules.policy.time_zone
         charges = charges_of(use.terms, call.visit, use.thing, zone, self.clock())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from portkey_mcp.approval.approvals import Approvals
+from portkey_mcp.approval.approvals import MOST_OPEN, Approvals
 from portkey_mcp.errors import InvalidRequest, Refused, StoreDown
 from portkey_mcp.gateway.asking import KEY, Asking
 from portkey_mcp.gateway.call import Call
@@ -136,6 +136,16 @@ async def test_a_legacy_client_is_asked_in_place(tmp_path: Path) -> None:
         with pytest.raises(Refused):
             await at(client=client, era="legacy", capabilities=FORM, session=SESSION)
         assert len(at.ran) == 1
+
+
+async def test_an_answer_to_a_question_that_was_dropped_is_told_in_words(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        asked = await at(capabilities=FORM)
+        for number in range(MOST_OPEN):
+            await at({**PARAMS, "arguments": {"path": f"/{number}"}}, capabilities=FORM)
+        with pytest.raises(InvalidRequest, match="no such approval"):
+            await at(answered(asked), capabilities=FORM)
+        assert at.ran == []
 
 
 async def test_people_see_what_they_may_see(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ async def test_arguments_are_searched_before_they_leave_and_filled_in() -> None:
 
 async def test_the_answer_to_what_a_call_was_asked_is_no_call_of_its_own(tmp_path: Path) -> None:
     async with counted(tmp_path) as gate:
-        gate.resumes = lambda state: state == "parked"
+        gate.resumes = lambda call: (call.params or {}).get("requestState") == "parked"
         served = Served(gate, {"limits": [{**DAY, "calls": 1}]})
         await served()
         assert await served(state="parked") == {"content": []}

@@ -159,6 +159,20 @@ async def test_a_parked_call_keeps_its_place_and_its_answer_costs_nothing(tmp_pa
         assert refused((await client.call("tools/call", CALL)).answer)["reason"] == "limit"
 
 
+@both
+async def test_the_state_of_a_parked_call_makes_no_other_call_free(tmp_path: Path, era: str) -> None:
+    rule = {"match": "files/other", "limits": [{"calls": 1, "per": "month", "each": "user"}]}
+    script = Scripted(calls={"echo": question("legacy")})
+    async with policy_house(tmp_path, "legacy", rule, script=script) as house:
+        asking = await house.client("modern", capabilities={"elicitation": {}})
+        parked = (await asking.call("tools/call", CALL)).answer["result"]
+        client = await house.client(era)
+        for _ in range(3):
+            call = {"name": "other", "arguments": {}, "requestState": parked["requestState"]}
+            await client.call("tools/call", call)
+        assert len(house.called("other")) <= 1
+
+
 async def test_what_was_hidden_while_a_person_thought_does_not_run(tmp_path: Path) -> None:
     rule = {"match": "files/echo", "require_approval": True}
     async with policy_house(tmp_path, "legacy", rule) as house:

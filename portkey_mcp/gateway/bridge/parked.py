@@ -19,6 +19,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from portkey_mcp.errors import InvalidRequest, PortkeyError
 from portkey_mcp.gateway.bridge.way import Answers
+from portkey_mcp.gateway.call import Call
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.wire import Json, MalformedJson, dumps, loads
 
@@ -156,13 +157,18 @@ class Parking:
         parked.answer(responses)
         return await self._attend(parked, reply)
 
-    def holds(self, state: object) -> bool:
-        """Whether this is the state of a call that went out already; bringing it sends nothing new."""
-        if not isinstance(state, str):
+    def resumes(self, call: Call) -> bool:
+        """Whether a request only brings answers to a parked call: its principal's own, the very same one, and open yet.
+
+        Then nothing new is sent. A state that opens is not enough: brought with another call, it would make that free.
+        """
+        params = call.params or {}
+        state = params.get("requestState")
+        if call.era != "modern" or not isinstance(state, str):
             return False
         try:
-            self._keyring.open(state, SEAL)
-        except Unsealable:
+            self._find(call.visit.principal.id, digest_of(call.visit.endpoint.path, call.method, params), state)
+        except InvalidRequest:
             return False
         return True
 
