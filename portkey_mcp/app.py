@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp import __version__
 from portkey_mcp.activity.record import Record
+from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.dashboard import approve, front, sign_in
+from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.asking import Asking
@@ -254,16 +256,16 @@ def _mount(
     def directory() -> Directory:
         return running.directory
 
-    local = LOCAL_ADMIN if is_open else None
-    origin, whence = settings.base_url, partial(address_of, trusted=settings.proxies)
-    signed_in = SignedIn(keepers.sessions, keepers.identity, origin)
-    control.include_router(approve.router(keepers.approvals, authenticate, local, directory, origin, signed_in))
-    control.include_router(sign_in.router(signed_in, keepers.identity, local, origin, whence))
-    control.include_router(front.router(signed_in, local, directory))
+    addresses, whence = Addresses(settings.base_url), partial(address_of, trusted=settings.proxies)
+    site = Site(addresses, directory, LOCAL_ADMIN if is_open else None, whence)
+    signed_in = SignedIn(keepers.sessions, keepers.identity, addresses.origin)
+    control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
+    control.include_router(sign_in.router(site, signed_in, keepers.identity))
+    control.include_router(front.router(site, signed_in))
     services = admin.Services(
         keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
     )
-    control.include_router(admin.router(services, authenticate, directory, origin, whence))
+    control.include_router(admin.router(services, authenticate, directory, addresses.origin, whence))
     running.entrance = Entrance(
         exchange, Admission(authenticate), directory, _hosts(settings), control, settings.proxies
     )

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
@@ -20,6 +20,14 @@ LONGEST_EMAIL: Final = 254
 """Characters: what a path of SMTP leaves to an address (RFC 5321, section 4.5.3.1.3)."""
 LONGEST_LABEL: Final = 100
 _EMAIL: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]+@[^@\s<>()\[\],;:\\\"./]+(\.[^@\s<>()\[\],;:\\\"./]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a server: people by e-mail address or id, and members of groups. Any of them is enough."""
+
+    people: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class McpServer:
     process: Literal["principal", "shared"] = "principal"
     title: str = ""
     enabled: bool = True
+    access: Access | None = None
+    """Who of the workspace may use it; None: everybody."""
     key: str = field(init=False, compare=False, repr=False)
     """`workspace/name`, unique in the gateway."""
 
@@ -80,6 +90,8 @@ class Directory:
     workspaces: Mapping[str, Workspace] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Host alias (lower case, no port) to the path it stands for, `workspace/server` or `workspace`."""
+    key_hosts: Collection[str] = frozenset()
+    """Those of them where clients come with an API key, and nothing speaks of OAuth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,10 @@ class Principal:
     """Id of the key or grant by which it came; empty where it has only one, and `id` says all."""
     own_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The groups of single workspaces, by slug."""
+    reach: str | None = None
+    """Where its credential is good: everywhere (None), in one workspace (`ws`), or at one endpoint (`ws/server`)."""
+    scopes: tuple[str, ...] | None = None
+    """What its credential allows at most, as `trust.SCOPES` names it; None: all."""
     email: str = ""
     """A person's address as `folded_email` has it, where the gateway itself knows it."""
 

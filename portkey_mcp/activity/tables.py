@@ -1,6 +1,7 @@
-"""The table of calls, owned by this room. Never an argument or a result."""
+"""The tables of what happened, owned by this room: calls, and acts. Never an argument, a result or a secret."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, Index
 from sqlalchemy.orm import Mapped, mapped_column
@@ -36,3 +37,27 @@ class CallRow(Base):
     duration_ms: Mapped[float]
     upstream_ms: Mapped[float]
     trace_id: Mapped[str]
+
+
+class ActRow(Base):
+    """One act that matters to security: who, from where, what, to whom, and why it was refused where it was.
+
+    `workspace` is empty for what concerns the gateway as a whole. `outcome`: `done` or `refused`. `detail` is JSON of
+    names and ids.
+    """
+
+    __tablename__ = "acts"
+    __table_args__ = (Index("ix_acts_workspace", "workspace", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    workspace: Mapped[str]
+    actor: Mapped[str]
+    actor_name: Mapped[str]
+    address: Mapped[str]
+    act: Mapped[str]
+    subject: Mapped[str]
+    outcome: Mapped[str]
+    why: Mapped[str]
+    client: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -18,10 +18,10 @@ from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.approval.question import named
 from portkey_mcp.approval.record import Approval, may_decide
 from portkey_mcp.dashboard.forms import fields, is_ours
-from portkey_mcp.dashboard.pages import SIGN_IN, files, message, page, store_down
+from portkey_mcp.dashboard.pages import SIGN_IN, Site, files
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.errors import NotFound, Refused, StoreDown, Unauthenticated
-from portkey_mcp.model import Directory, Principal
+from portkey_mcp.model import Principal
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 """Whose headers these are; raises Unauthenticated where that is nobody."""
@@ -39,19 +39,13 @@ class _Asking(NamedTuple):
 
 
 def router(
-    approvals: Approvals,
-    authenticate: Authenticate,
-    local: Principal | None,
-    directory: Callable[[], Directory],
-    origin: str,
-    signed_in: SignedIn | None = None,
+    site: Site, approvals: Approvals, authenticate: Authenticate, signed_in: SignedIn | None = None
 ) -> APIRouter:
     """The routes of the page and of what it loads.
 
-    `local` is everybody, where nobody has to say who they are, else None. `origin` is the gateway's public one.
     `signed_in` tells whose browser it is; None where browsers cannot sign in, so that only keys decide.
     """
-    desk = _Desk(approvals, authenticate, local, directory, origin, signed_in)
+    desk = _Desk(site, approvals, authenticate, signed_in)
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route("/ui/approve/{ident}", desk.show, methods=["GET"], response_class=HTMLResponse)
     routes.add_api_route("/ui/approve/{ident}", desk.decide, methods=["POST"], response_class=HTMLResponse)
@@ -63,19 +57,11 @@ class _Desk:
     """Answers the page's two requests."""
 
     def __init__(
-        self,
-        approvals: Approvals,
-        authenticate: Authenticate,
-        local: Principal | None,
-        directory: Callable[[], Directory],
-        origin: str,
-        signed_in: SignedIn | None,
+        self, site: Site, approvals: Approvals, authenticate: Authenticate, signed_in: SignedIn | None
     ) -> None:
+        self._site = site
         self._approvals = approvals
         self._authenticate = authenticate
-        self._local = local
-        self._directory = directory
-        self._origin = origin
         self._signed_in = signed_in
 
     async def show(self, ident: str, request: Request) -> HTMLResponse:
@@ -83,29 +69,31 @@ class _Desk:
         try:
             approval = await self._approvals.read(ident)
             if approval is None or not self._approvals.is_open(approval):
-                return _closed(approval)
+                return self._closed(approval)
             return self._page(_Asking(approval, await self._who(request)))
         except StoreDown:
-            return _store_down()
+            return self._site.store_down("Nothing was decided")
 
     async def decide(self, ident: str, request: Request) -> HTMLResponse:
         """Take a decision."""
-        if not is_ours(request.headers, self._origin):
-            return message(403, "Not from here", "A decision counts only when it is made on this gateway's own page.")
+        if not is_ours(request.headers, self._site.origin):
+            return self._site.message(
+                403, "Not from here", "A decision counts only when it is made on this gateway's own page."
+            )
         form = await fields(request)
         if form is None:
-            return message(400, "Not understood", "That was not the form of this page. Open the link again.")
+            return self._site.message(400, "Not understood", "That was not the form of this page. Open the link again.")
         try:
             try:
                 approval = await self._approvals.read(ident)
                 if approval is None or not self._approvals.is_open(approval):
-                    return _closed(approval)
+                    return self._closed(approval)
                 asking = _Asking(approval, await self._who(request))
                 return await self._decide(asking, form.get("decision", ""), form.get("key", "").strip())
             except (NotFound, Refused):  # somebody was quicker
-                return _closed(await self._approvals.read(ident))
+                return self._closed(await self._approvals.read(ident))
         except StoreDown:
-            return _store_down()
+            return self._site.store_down("Nothing was decided")
 
     async def _decide(self, asking: _Asking, decision: str, key: str) -> HTMLResponse:
         if decision not in ("approve", "deny"):
@@ -118,14 +106,16 @@ class _Desk:
             return await self._wrong(asking, known=principal is not None)
         await self._approvals.decide(asking.approval.id, decision == "approve", principal.id)
         if decision == "deny":
-            return message(200, "Denied", "The call will not run. The one who asked is told at the next try.")
-        return message(
+            return self._site.message(
+                200, "Denied", "The call will not run. The one who asked is told at the next try."
+            )
+        return self._site.message(
             200, "Approved", "Go back and let your assistant make the call again, within 10 minutes. It may run once."
         )
 
     async def _who(self, request: Request) -> Principal | None:
-        if self._local is not None or self._signed_in is None:
-            return self._local
+        if self._site.local is not None or self._signed_in is None:
+            return self._site.local
         return await self._signed_in.who(request)
 
     async def _whose(self, key: str) -> Principal | None:
@@ -146,7 +136,7 @@ class _Desk:
     async def _wrong(self, asking: _Asking, *, known: bool) -> HTMLResponse:
         left = await self._approvals.wrong_key(asking.approval.id)
         if not left:
-            return message(403, "Denied", "Too many wrong keys were tried, so this call is denied.")
+            return self._site.message(403, "Denied", "Too many wrong keys were tried, so this call is denied.")
         why = (
             "This key may not decide here. It takes the key that the call was made with, or one of an owner or admin."
             if known
@@ -156,37 +146,31 @@ class _Desk:
 
     def _page(self, asking: _Asking, status: int = 200, error: str = "") -> HTMLResponse:
         approval, who = asking
-        workspace = self._directory().workspaces.get(approval.workspace)
+        workspace = self._site.directory().workspaces.get(approval.workspace)
         seconds = (approval.expires - datetime.now(UTC)).total_seconds()
-        return page(
+        return self._site.page(
             "approve.html",
             status,
             approval=approval,
             workspace=named(workspace.name) if workspace else approval.workspace,
             minutes=max(1, ceil(seconds / 60)),
-            who="" if who is None or self._local is not None else named(who.name),
+            who="" if who is None or self._site.local is not None else named(who.name),
             needs_key=not asking.may_decide,
             sign_in="" if self._signed_in is None else f"{SIGN_IN}?next=/ui/approve/{approval.id}",
             error=error,
         )
 
-
-def _closed(approval: Approval | None) -> HTMLResponse:
-    """What is said where nothing waits (any more)."""
-    again = "Let your assistant make the call again; it then gets a new link."
-    if approval is None:
-        return message(404, "Nothing to approve", f"No call waits under this link: it is incomplete, or old. {again}")
-    if approval.state == "asked":
-        return message(410, "Expired", f"Nobody decided in time, so the call did not run. {again}")
-    if approval.state == "denied":
-        return message(410, "Denied already", f"This call was denied; a link decides once. To ask anew: {again}")
-    return message(
-        410, "Approved already", f"This call was approved; a link decides once. To run it once more: {again}"
-    )
-
-
-def _store_down() -> HTMLResponse:
-    return store_down("Nothing was decided")
+    def _closed(self, approval: Approval | None) -> HTMLResponse:
+        """What is said where nothing waits (any more)."""
+        again = "Let your assistant make the call again; it then gets a new link."
+        if approval is None:
+            text = f"No call waits under this link: it is incomplete, or old. {again}"
+            return self._site.message(404, "Nothing to approve", text)
+        if approval.state == "asked":
+            return self._site.message(410, "Expired", f"Nobody decided in time, so the call did not run. {again}")
+        decided, anew = ("Denied", "To ask anew") if approval.state == "denied" else ("Approved", "To run it once more")
+        text = f"This call was {decided.lower()}; a link decides once. {anew}: {again}"
+        return self._site.message(410, f"{decided} already", text)
 
 
 def page_url(base: str, ident: str) -> str:

@@ -1,6 +1,5 @@
 """The front page, `/ui/`: who is signed in, what they may do in which workspace, and the way out."""
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -8,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from portkey_mcp.approval.question import named
 from portkey_mcp.dashboard.forms import FRONT
-from portkey_mcp.dashboard.pages import SIGN_IN, onward, page, store_down
+from portkey_mcp.dashboard.pages import SIGN_IN, Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.errors import StoreDown
 from portkey_mcp.identity.sessions import BrowserSession
@@ -48,27 +47,28 @@ class _Browser(NamedTuple):
     is_this: bool
 
 
-def router(signed_in: SignedIn, local: Principal | None, directory: Callable[[], Directory]) -> APIRouter:
-    """The route of the front page. `local` is everybody, where nobody has to say who they are, else None."""
+def router(site: Site, signed_in: SignedIn) -> APIRouter:
+    """The route of the front page."""
+    local = site.local
 
     async def show(request: Request) -> Response:
         try:
             principal = local or await signed_in.who(request)
             if principal is None:
-                return onward(SIGN_IN)
+                return site.onward(SIGN_IN)
             sessions = [] if local else await signed_in.sessions(request, principal)
         except StoreDown:
-            return store_down("Nothing can be shown")
-        return page(
+            return site.store_down("Nothing can be shown")
+        return site.page(
             "front.html",
             who=named(principal.name),
             is_local=local is not None,
-            places=_places(principal, directory()),
+            places=_places(principal, site.directory()),
             browsers=[_browser(one) for one in sessions],
         )
 
     async def without_slash() -> Response:
-        return onward(FRONT)
+        return site.onward(FRONT)
 
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route(FRONT, show, methods=["GET"], response_class=HTMLResponse)

@@ -1,7 +1,7 @@
 """`portkey.yaml`: reads it, checks it, and reports every mistake with its line and column."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from portkey_mcp.errors import Mistake, Mistakes
 from portkey_mcp.model import (
+    Access,
     Bundle,
     DeclaredKey,
     DeclaredMember,
@@ -24,8 +25,19 @@ from portkey_mcp.registry import references
 from portkey_mcp.registry.checks import Problem, bundle_problems, host_problems, server_problems
 from portkey_mcp.registry.declared import Declared, DeclaredPolicy
 from portkey_mcp.registry.names import slug_problem
-from portkey_mcp.registry.schema import HINTS, BundlePart, Document, KeyPart, MemberPart, ServerPart, WorkspacePart
+from portkey_mcp.registry.schema import (
+    HINTS,
+    AccessPart,
+    BundlePart,
+    Document,
+    GatewayPart,
+    KeyPart,
+    MemberPart,
+    ServerPart,
+    WorkspacePart,
+)
 from portkey_mcp.registry.source import Loc, Source
+from portkey_mcp.registry.trusting import issuer_problems, oauth_problems, sign_in_problems, trust_of
 from portkey_mcp.registry.values import value_problems
 from portkey_mcp.registry.wording import mistakes
 from portkey_mcp.settings import origin_problem
@@ -103,8 +115,12 @@ class _Reading:
         gateway = document.gateway
         if problem := origin_problem(gateway.public_url or ""):
             self._add(("gateway", "public_url"), problem)
-        for host, path in gateway.hosts.items():
-            self._add_all(("gateway", "hosts", host), host_problems(host, path))
+        for kind, hosts in (("hosts", gateway.hosts), ("key_hosts", gateway.key_hosts)):
+            for host, path in hosts.items():
+                self._add_all(("gateway", kind, host), host_problems(host, path))
+        for host in gateway.hosts.keys() & gateway.key_hosts.keys():
+            self._add(("gateway", "key_hosts", host), f"{host} is in hosts, too; write it once", key=True)
+        self._trust(gateway, document.workspaces)
         workspaces = {slug: self._workspace(slug, part) for slug, part in document.workspaces.items()}
         keys = tuple(key for slug, part in document.workspaces.items() for key in self._keys(slug, part.api_keys))
         members = tuple(one for slug, part in document.workspaces.items() for one in self._members(slug, part.members))
@@ -114,6 +130,8 @@ class _Reading:
             public_url=gateway.public_url,
             auth=gateway.auth,
             hosts=gateway.hosts,
+            key_hosts=gateway.key_hosts,
+            trust=trust_of(gateway.sign_in, gateway.oauth, gateway.issuers),
             workspaces=workspaces,
             policies=self._policies,
             api_keys=keys,
@@ -135,6 +153,11 @@ class _Reading:
             return Document.model_validate(rest)
         except ValidationError:
             raise Mistakes(self._wrong) from None
+
+    def _trust(self, gateway: GatewayPart, workspaces: Collection[str]) -> None:
+        self._add_all(("gateway", "sign_in"), sign_in_problems(gateway.sign_in, workspaces))
+        self._add_all(("gateway", "oauth"), oauth_problems(gateway.oauth))
+        self._add_all(("gateway", "issuers"), issuer_problems(gateway.issuers, workspaces))
 
     def _workspace(self, slug: str, part: WorkspacePart) -> Workspace:
         loc = ("workspaces", slug)
@@ -236,7 +259,12 @@ def server_of(workspace: str, name: str, part: ServerPart) -> McpServer:
         process=part.process,
         title=part.title,
         enabled=part.enabled,
+        access=_access(part.access),
     )
+
+
+def _access(part: AccessPart | None) -> Access | None:
+    return None if part is None else Access(tuple(map(folded_email, part.people)), part.groups)
 
 
 def _member_problems(member: DeclaredMember) -> Iterator[Problem]:

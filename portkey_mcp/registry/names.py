@@ -10,7 +10,7 @@ SECRET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 RESERVED: Final = frozenset(
     [
-        *("mcp", "ui", "api", "oauth", "connect", "authorize", "token", "register", "revoke"),
+        *("mcp", "ui", "api", "oauth", "connect", "authorize", "token", "register", "revoke", "introspect"),
         *("healthz", "readyz", "metrics", ".well-known"),
     ]
 )

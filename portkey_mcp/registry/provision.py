@@ -31,7 +31,7 @@ async def take_over(session: AsyncSession, declared: Declared) -> None:
     await _remove_left(session, ServerRow, servers)
     await _remove_left(session, BundleRow, bundles)
     for alias in await session.scalars(select(HostRow).filter_by(origin="file")):
-        if alias.host not in declared.hosts:
+        if alias.host not in {*declared.hosts, *declared.key_hosts}:
             await session.delete(alias)
     await session.flush()
     for slug, workspace in declared.workspaces.items():
@@ -52,8 +52,9 @@ async def take_over(session: AsyncSession, declared: Declared) -> None:
     for table, kind, wanted in members:
         for (slug, name), columns in wanted.items():
             await _write(session, table, {"workspace": slug, "name": name}, columns, f"{kind} {slug}/{name}")
-    for host, path in declared.hosts.items():
-        await _write(session, HostRow, {"host": host}, {"path": path}, f"host {host}")
+    for hosts, keys in ((declared.hosts, False), (declared.key_hosts, True)):
+        for host, path in hosts.items():
+            await _write(session, HostRow, {"host": host}, {"path": path, "keys": keys}, f"host {host}")
     await session.flush()
 
 

@@ -23,6 +23,7 @@ from portkey_mcp.model import DeclaredKey, DeclaredMember
 from portkey_mcp.registry.declared import Declared
 from portkey_mcp.registry.document import load
 from portkey_mcp.registry.registry import Registry
+from portkey_mcp.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Provisioning:
         self._files: tuple[Path, ...] = ()
         self._applied = ""
         self.last_error = ""
+        self.trust = Trust()
+        """Whom the file that was applied last says to trust, secrets resolved."""
 
     async def apply(self, path: Path) -> Declared:
         """Make the registry equal to the file, or leave it as it is.
@@ -68,9 +71,11 @@ class Provisioning:
         before = await anyio.to_thread.run_sync(digest, known)
         try:
             declared = await anyio.to_thread.run_sync(load, path, named)
+            trust = await self._registry.resolved_trust(declared.trust)
             identities = partial(self._keepers.provision, members=declared.members)
             await self._registry.provision(declared, identities)
             await self._keepers.refresh()
+            self.trust = trust
             self.last_error = ""
         except (Mistake, SQLAlchemyError) as error:
             self.last_error = str(error)

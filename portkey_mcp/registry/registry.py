@@ -23,6 +23,7 @@ from portkey_mcp.registry.rows import Origin
 from portkey_mcp.registry.tables import BundleRow, HostRow, Member, SecretRow, ServerRow, WorkspaceRow
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.storage.database import Database
+from portkey_mcp.trust import Trust
 
 ProvisionKeys = Callable[[AsyncSession, Iterable[DeclaredKey]], Awaitable[Collection[str]]]
 """Takes over declared API keys in the given transaction; returns the workspaces that hold keys made by hand."""
@@ -182,6 +183,28 @@ class Registry:
             headers={name: found[("headers", name)] for name in server.headers},
         )
 
+    async def resolved_trust(self, trust: Trust) -> Trust:
+        """The same with every reference in a secret replaced; never stored or shown.
+
+        Raises:
+            Mistake: naming whose secret it is, and the reference that leads nowhere.
+        """
+        providers = [
+            replace(one, client_secret=await self._resolved_secret(one.client_secret, f"provider {one.id!r}"))
+            for one in trust.providers
+        ]
+        issuers = [
+            replace(one, client_secret=await self._resolved_secret(one.client_secret, f"issuer {one.issuer}"))
+            for one in trust.issuers
+        ]
+        clients = [
+            replace(one, secret=await self._resolved_secret(one.secret, f"client {one.id!r}")) for one in trust.clients
+        ]
+        return replace(trust, providers=tuple(providers), issuers=tuple(issuers), clients=tuple(clients))
+
+    async def _resolved_secret(self, text: str, where: str) -> str:
+        return await references.resolve(text, where, self._environ, _no_secret)
+
     async def _resolved(self, server: McpServer, field: tuple[str | int, ...], text: str) -> str:
         where = f"server {server.key!r}, {'.'.join(map(str, field))}"
         return await references.resolve(text, where, self._environ, lambda name: self._stored(server.workspace, name))
@@ -202,6 +225,11 @@ class Registry:
         row = SecretRow(workspace=workspace, name=name, server=server)
         row.sealed = self._keyring.seal(value.encode(), _bind(row))
         return row
+
+
+async def _no_secret(name: str) -> str:
+    """Stored secrets belong to workspaces; what holds for the gateway as a whole has none."""
+    raise KeyError(name)
 
 
 def _bind(row: SecretRow) -> str:

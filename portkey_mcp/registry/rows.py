@@ -1,9 +1,10 @@
 """Between rows and the values of `model.py`. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Literal, cast
 
-from portkey_mcp.model import Bundle, Directory, McpServer, Transport, Workspace
+from portkey_mcp.model import Access, Bundle, Directory, McpServer, Transport, Workspace
 from portkey_mcp.policy import document as policy
 from portkey_mcp.registry.tables import BundleRow, HostRow, ServerRow, WorkspaceRow
 
@@ -24,6 +25,7 @@ def server_columns(server: McpServer) -> dict[str, Any]:
         "process": server.process,
         "title": server.title,
         "enabled": server.enabled,
+        "access": None if server.access is None else {key: list(names) for key, names in asdict(server.access).items()},
     }
 
 
@@ -47,7 +49,12 @@ def server(row: ServerRow) -> McpServer:
         process=cast(Literal["principal", "shared"], row.process),
         title=row.title,
         enabled=row.enabled,
+        access=_access(row.access),
     )
+
+
+def _access(said: dict[str, list[str]] | None) -> Access | None:
+    return None if said is None else Access(tuple(said["people"]), tuple(said["groups"]))
 
 
 def directory(
@@ -64,6 +71,7 @@ def directory(
     for chosen in bundles:
         bundle = Bundle(chosen.workspace, chosen.name, chosen.title, tuple(chosen.include))
         bundles_of.setdefault(chosen.workspace, {})[chosen.name] = bundle
+    aliases = list(hosts)
     return Directory(
         workspaces={
             row.slug: Workspace(
@@ -75,5 +83,6 @@ def directory(
             )
             for row in workspaces
         },
-        hosts={row.host: row.path for row in hosts},
+        hosts={row.host: row.path for row in aliases},
+        key_hosts=frozenset(row.host for row in aliases if row.keys),
     )

@@ -19,10 +19,8 @@ from pydantic_core import PydanticCustomError
 
 from portkey_mcp.model import Role, Transport
 from portkey_mcp.policy.document import Policy
+from portkey_mcp.registry.trust_schema import IssuerPart, OAuthPart, SignInPart, Texts
 from portkey_mcp.settings import Auth
-
-Texts = dict[StrictStr, StrictStr]
-
 
 LATER = ("oauth", "client_credentials", "token_exchange", "identity")
 """Kinds of upstream authentication that a later version knows."""
@@ -50,6 +48,13 @@ class ServerAuth(Part):
         return data
 
 
+class AccessPart(Part):
+    """Who of the workspace may use a server; whoever is named, or in one of the groups."""
+
+    people: tuple[StrictStr, ...] = ()
+    groups: tuple[StrictStr, ...] = ()
+
+
 class ServerPart(Part):
     """One server: a `url`, or a `command` that is started on the gateway's machine."""
 
@@ -65,6 +70,7 @@ class ServerPart(Part):
     process: Literal["principal", "shared"] = "principal"
     title: StrictStr = ""
     enabled: StrictBool = True
+    access: AccessPart | None = None
 
 
 class BundlePart(Part):
@@ -114,6 +120,11 @@ class GatewayPart(Part):
     public_url: StrictStr | None = None
     auth: Auth | None = None
     hosts: Texts = {}
+    key_hosts: Texts = {}
+    """Host aliases for clients with an API key: there nothing speaks of OAuth."""
+    sign_in: SignInPart = SignInPart()
+    oauth: OAuthPart = OAuthPart()
+    issuers: tuple[IssuerPart, ...] = ()
 
 
 class Document(Part):

@@ -51,6 +51,8 @@ class ServerRow(Member):
     process: Mapped[str]
     title: Mapped[str]
     enabled: Mapped[bool]
+    access: Mapped[dict[str, list[str]] | None] = mapped_column(JSON(none_as_null=True))
+    """Who of the workspace may use it, as `model.Access`; None: everybody."""
 
 
 class BundleRow(Member):
@@ -63,12 +65,13 @@ class BundleRow(Member):
 
 
 class HostRow(Managed):
-    """A host alias and the path it stands for."""
+    """A host alias and the path it stands for. `keys` says that clients come there with an API key only."""
 
     __tablename__ = "hosts"
 
     host: Mapped[str] = mapped_column(primary_key=True)
     path: Mapped[str]
+    keys: Mapped[bool] = mapped_column(server_default="0")
 
 
 class SecretRow(Base):

@@ -1,9 +1,24 @@
 BEGIN TRANSACTION;
+CREATE TABLE acts (
+	id INTEGER NOT NULL, 
+	at DATETIME NOT NULL, 
+	workspace VARCHAR NOT NULL, 
+	actor VARCHAR NOT NULL, 
+	actor_name VARCHAR NOT NULL, 
+	address VARCHAR NOT NULL, 
+	act VARCHAR NOT NULL, 
+	subject VARCHAR NOT NULL, 
+	outcome VARCHAR NOT NULL, 
+	why VARCHAR NOT NULL, 
+	client VARCHAR NOT NULL, 
+	detail JSON NOT NULL, 
+	CONSTRAINT pk_acts PRIMARY KEY (id)
+);
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0003');
+INSERT INTO "alembic_version" VALUES('0004');
 CREATE TABLE api_keys (
 	id VARCHAR NOT NULL, 
 	workspace VARCHAR NOT NULL, 
@@ -14,7 +29,7 @@ CREATE TABLE api_keys (
 	created DATETIME NOT NULL, 
 	expires DATETIME, 
 	last_used DATETIME, 
-	person VARCHAR, 
+	person VARCHAR, scopes JSON, server VARCHAR DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_api_keys PRIMARY KEY (id), 
 	CONSTRAINT uq_api_keys_workspace UNIQUE (workspace, name), 
 	CONSTRAINT uq_api_keys_digest UNIQUE (digest), 
@@ -111,8 +126,23 @@ CREATE TABLE group_members (
 CREATE TABLE hosts (
 	host VARCHAR NOT NULL, 
 	path VARCHAR NOT NULL, 
-	origin VARCHAR NOT NULL, 
+	origin VARCHAR NOT NULL, keys BOOLEAN DEFAULT '0' NOT NULL, 
 	CONSTRAINT pk_hosts PRIMARY KEY (host)
+);
+CREATE TABLE invitations (
+	id VARCHAR NOT NULL, 
+	digest VARCHAR NOT NULL, 
+	workspace VARCHAR, 
+	email VARCHAR NOT NULL, 
+	role VARCHAR NOT NULL, 
+	groups JSON NOT NULL, 
+	inviter VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	expires DATETIME NOT NULL, 
+	used DATETIME, 
+	CONSTRAINT pk_invitations PRIMARY KEY (id), 
+	CONSTRAINT uq_invitations_digest UNIQUE (digest), 
+	CONSTRAINT fk_invitations_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
 CREATE TABLE leases (
 	id VARCHAR NOT NULL, 
@@ -120,6 +150,15 @@ CREATE TABLE leases (
 	holder VARCHAR NOT NULL, 
 	until INTEGER NOT NULL, 
 	CONSTRAINT pk_leases PRIMARY KEY (id)
+);
+CREATE TABLE logins (
+	issuer VARCHAR NOT NULL, 
+	subject VARCHAR NOT NULL, 
+	person VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	last_used DATETIME NOT NULL, 
+	CONSTRAINT pk_logins PRIMARY KEY (issuer, subject), 
+	CONSTRAINT fk_logins_person_people FOREIGN KEY(person) REFERENCES people (id) ON DELETE CASCADE
 );
 CREATE TABLE memberships (
 	workspace VARCHAR NOT NULL, 
@@ -130,6 +169,73 @@ CREATE TABLE memberships (
 	CONSTRAINT fk_memberships_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE, 
 	CONSTRAINT fk_memberships_person_people FOREIGN KEY(person) REFERENCES people (id) ON DELETE CASCADE
 );
+CREATE TABLE oauth_assertions (
+	digest VARCHAR NOT NULL, 
+	expires DATETIME NOT NULL, 
+	CONSTRAINT pk_oauth_assertions PRIMARY KEY (digest)
+);
+CREATE TABLE oauth_clients (
+	id VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	redirect_uris JSON NOT NULL, 
+	auth_method VARCHAR NOT NULL, 
+	secret VARCHAR NOT NULL, 
+	digest VARCHAR NOT NULL, 
+	said JSON NOT NULL, 
+	address VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	last_used DATETIME, 
+	CONSTRAINT pk_oauth_clients PRIMARY KEY (id)
+);
+CREATE TABLE oauth_codes (
+	digest VARCHAR NOT NULL, 
+	grant VARCHAR NOT NULL, 
+	redirect_uri VARCHAR NOT NULL, 
+	challenge VARCHAR NOT NULL, 
+	expires DATETIME NOT NULL, 
+	used DATETIME, 
+	CONSTRAINT pk_oauth_codes PRIMARY KEY (digest), 
+	CONSTRAINT fk_oauth_codes_grant_oauth_grants FOREIGN KEY(grant) REFERENCES oauth_grants (id) ON DELETE CASCADE
+);
+CREATE TABLE oauth_consents (
+	person VARCHAR NOT NULL, 
+	client VARCHAR NOT NULL, 
+	redirect_uri VARCHAR NOT NULL, 
+	reach VARCHAR NOT NULL, 
+	workspace VARCHAR NOT NULL, 
+	scopes JSON NOT NULL, 
+	created DATETIME NOT NULL, 
+	CONSTRAINT pk_oauth_consents PRIMARY KEY (person, client, redirect_uri, reach), 
+	CONSTRAINT fk_oauth_consents_workspace_memberships FOREIGN KEY(workspace, person) REFERENCES memberships (workspace, person) ON DELETE CASCADE
+);
+CREATE TABLE oauth_grants (
+	id VARCHAR NOT NULL, 
+	person VARCHAR NOT NULL, 
+	workspace VARCHAR NOT NULL, 
+	client VARCHAR NOT NULL, 
+	client_name VARCHAR NOT NULL, 
+	redirect_host VARCHAR NOT NULL, 
+	reach VARCHAR NOT NULL, 
+	resource VARCHAR NOT NULL, 
+	scopes JSON NOT NULL, 
+	issuer VARCHAR NOT NULL, 
+	address VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	last_used DATETIME, 
+	CONSTRAINT pk_oauth_grants PRIMARY KEY (id), 
+	CONSTRAINT fk_oauth_grants_workspace_memberships FOREIGN KEY(workspace, person) REFERENCES memberships (workspace, person) ON DELETE CASCADE
+);
+CREATE TABLE oauth_tokens (
+	digest VARCHAR NOT NULL, 
+	grant VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	scopes JSON NOT NULL, 
+	created DATETIME NOT NULL, 
+	expires DATETIME NOT NULL, 
+	replaced DATETIME, 
+	CONSTRAINT pk_oauth_tokens PRIMARY KEY (digest), 
+	CONSTRAINT fk_oauth_tokens_grant_oauth_grants FOREIGN KEY(grant) REFERENCES oauth_grants (id) ON DELETE CASCADE
+);
 CREATE TABLE people (
 	id VARCHAR NOT NULL, 
 	email VARCHAR NOT NULL, 
@@ -138,7 +244,7 @@ CREATE TABLE people (
 	password VARCHAR NOT NULL, 
 	origin VARCHAR NOT NULL, 
 	created DATETIME NOT NULL, 
-	disabled DATETIME, 
+	disabled DATETIME, claimed JSON DEFAULT '[]' NOT NULL, 
 	CONSTRAINT pk_people PRIMARY KEY (id), 
 	CONSTRAINT uq_people_folded UNIQUE (folded)
 );
@@ -180,7 +286,7 @@ CREATE TABLE servers (
 	process VARCHAR NOT NULL, 
 	title VARCHAR NOT NULL, 
 	enabled BOOLEAN NOT NULL, 
-	origin VARCHAR NOT NULL, 
+	origin VARCHAR NOT NULL, access JSON, 
 	CONSTRAINT pk_servers PRIMARY KEY (workspace, name), 
 	CONSTRAINT fk_servers_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
 );
@@ -197,4 +303,13 @@ CREATE INDEX ix_approvals_digest ON approvals (digest);
 CREATE INDEX ix_calls_workspace ON calls (workspace, at);
 CREATE INDEX ix_memberships_person ON memberships (person);
 CREATE INDEX ix_browser_sessions_person ON browser_sessions (person);
+CREATE INDEX ix_logins_person ON logins (person);
+CREATE INDEX ix_oauth_clients_digest ON oauth_clients (digest);
+CREATE INDEX ix_oauth_assertions_expires ON oauth_assertions (expires);
+CREATE INDEX ix_oauth_grants_person ON oauth_grants (person);
+CREATE INDEX ix_oauth_grants_client ON oauth_grants (client);
+CREATE INDEX ix_oauth_codes_grant ON oauth_codes (grant);
+CREATE INDEX ix_oauth_tokens_grant ON oauth_tokens (grant);
+CREATE INDEX ix_oauth_tokens_expires ON oauth_tokens (expires);
+CREATE INDEX ix_acts_workspace ON acts (workspace, at);
 COMMIT;

@@ -10,8 +10,10 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from portkey_mcp.addresses import Addresses
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.dashboard import approve, front, sign_in
+from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.passwords import Passwords
@@ -87,9 +89,10 @@ class Desk:
         app = FastAPI()
         signed_in = SignedIn(self.sessions, self.identity, origin)
         authenticate = authenticate or self.identity.authenticate
-        app.include_router(approve.router(self.approvals, authenticate, local, lambda: DIRECTORY, origin, signed_in))
-        app.include_router(sign_in.router(signed_in, self.identity, local, origin, lambda scope: address))
-        app.include_router(front.router(signed_in, local, lambda: DIRECTORY))
+        site = Site(Addresses(origin), lambda: DIRECTORY, local, lambda scope: address)
+        app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
+        app.include_router(sign_in.router(site, signed_in, self.identity))
+        app.include_router(front.router(site, signed_in))
         said = {"sec-fetch-site": "same-origin"} if headers is None else headers
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=origin, headers=dict(said))
 

@@ -8,16 +8,20 @@ import pytest
 from fastapi import FastAPI, Response
 from jinja2 import UndefinedError
 
-from portkey_mcp.dashboard.pages import FILES, files, message, onward, page, store_down
+from portkey_mcp.addresses import Addresses
+from portkey_mcp.dashboard.pages import FILES, Site, files
+from portkey_mcp.model import Directory
 
 pytestmark = pytest.mark.anyio
 
+SITE = Site(Addresses("https://gateway.example"), Directory)
 PACKAGE = resources("portkey_mcp.dashboard")
 TEMPLATES = ("approve.html", "base.html", "first_person.html", "front.html", "message.html", "sign_in.html")
 
 
 @pytest.mark.parametrize(
-    "answer", [message(200, "T", "x"), store_down("Wait"), page("first_person.html"), onward("/ui/")]
+    "answer",
+    [SITE.message(200, "T", "x"), SITE.store_down("Wait"), SITE.page("first_person.html"), SITE.onward("/ui/")],
 )
 def test_every_page_has_headers_that_let_it_load_and_run_nothing_foreign(answer: Response) -> None:
     headers = answer.headers
@@ -32,30 +36,30 @@ def test_every_page_has_headers_that_let_it_load_and_run_nothing_foreign(answer:
 
 def test_what_a_template_is_given_is_escaped() -> None:
     hostile = "\"><script>alert('x')</script>"
-    body = bytes(message(200, "<b>", hostile, (f"/ui/{hostile}", hostile)).body).decode()
+    body = bytes(SITE.message(200, "<b>", hostile, (f"/ui/{hostile}", hostile)).body).decode()
     assert "<script" not in body
     assert "<b>" not in body
     assert body.count("&#34;&gt;&lt;script&gt;") == 3
 
 
 def test_a_message_may_lead_on() -> None:
-    assert '<a href="/ui/">Go on</a>' in bytes(message(200, "T", "x", ("/ui/", "Go on")).body).decode()
-    assert "<a " not in bytes(message(200, "T", "x").body).decode()
+    assert '<a href="/ui/">Go on</a>' in bytes(SITE.message(200, "T", "x", ("/ui/", "Go on")).body).decode()
+    assert "<a " not in bytes(SITE.message(200, "T", "x").body).decode()
 
 
 def test_a_browser_is_sent_on_with_a_get() -> None:
-    assert (onward("/ui/").status_code, onward("/ui/").headers["location"]) == (303, "/ui/")
+    assert (SITE.onward("/ui/").status_code, SITE.onward("/ui/").headers["location"]) == (303, "/ui/")
 
 
 def test_when_the_store_is_down_the_browser_is_told_to_come_again() -> None:
-    answer = store_down("Nothing was decided")
+    answer = SITE.store_down("Nothing was decided")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "Nothing was decided; try again soon." in bytes(answer.body).decode()
 
 
 def test_a_template_that_misses_something_fails_loudly() -> None:
     with pytest.raises(UndefinedError):
-        page("message.html", title="only that")
+        SITE.page("message.html", title="only that")
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

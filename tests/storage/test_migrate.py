@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 import portkey_mcp.activity.tables
 import portkey_mcp.approval.tables
 import portkey_mcp.identity.tables
+import portkey_mcp.oauth.tables
 import portkey_mcp.registry.tables
 from portkey_mcp.errors import Mistake
 from portkey_mcp.storage.database import FILE
@@ -26,6 +27,7 @@ OWNERS = (
     portkey_mcp.activity.tables,
     portkey_mcp.approval.tables,
     portkey_mcp.identity.tables,
+    portkey_mcp.oauth.tables,
     portkey_mcp.registry.tables,
 )
 """Imported so that the metadata knows every table."""

@@ -1,0 +1,121 @@
+"""Where things are on the network: places, their URLs, and back. Pure.
+
+Every absolute URL is made from the public URL, or from a host alias that is configured: never from what a request says
+of itself. The public URL may have a path, where a reverse proxy takes that off before it asks the gateway.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+Place = tuple[str, ...]
+"""Where an endpoint is: `()` for the root hub, `(workspace,)` or `(workspace, name)`."""
+
+PROTECTED: Final = "/.well-known/oauth-protected-resource"
+
+KEYS: Final = "_key"
+"""First segment of the same endpoints for clients that have an API key, where nothing speaks of OAuth."""
+
+_PATH: Final = re.compile(r"/(?:[A-Za-z0-9_~-]+/?)*")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def place_of(path: str) -> Place | None:
+    """The place that a path leads to, in any case, with or without a slash at its end; None for what is no endpoint."""
+    parts = tuple(part for part in path.lower().split("/") if part)
+    return parts[:-1] if parts and parts[-1] == "mcp" and len(parts) <= 3 else None
+
+
+def path_of(place: Place) -> str:
+    """The path of a place, below the public URL."""
+    return "/".join(["", *place, "mcp"])
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The URLs of one gateway. `base` is the public URL without a slash at its end."""
+
+    base: str
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, in lower case."""
+        return canonical(self.base).removesuffix(self.prefix.lower()) if self.prefix else canonical(self.base)
+
+    @property
+    def prefix(self) -> str:
+        """The path of the public URL; mostly empty."""
+        return urlsplit(self.base).path.rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """The host of the public URL."""
+        return (urlsplit(self.base).hostname or "").lower()
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach it by https."""
+        return urlsplit(self.base).scheme.lower() == "https"
+
+    def issuer(self, alias: str = "") -> str:
+        """The issuer that clients meet at the public URL or, where it is given, at a host alias."""
+        return self.of_alias(alias) if alias else self.base
+
+    def of_alias(self, alias: str) -> str:
+        """The origin of a host alias: it has scheme and port of the public URL."""
+        parts = urlsplit(self.base)
+        return f"{parts.scheme.lower()}://{alias}" + (f":{parts.port}" if parts.port is not None else "")
+
+    def resource(self, path: str, alias: str = "") -> str:
+        """The URL of an endpoint, as the client has it: with the path that the client uses."""
+        return f"{self.issuer(alias)}{path}" if _PATH.fullmatch(path) else self.issuer(alias)
+
+    def metadata(self, path: str, alias: str = "") -> str:
+        """Where the metadata of the endpoint at `path` is (RFC 9728, section 3.1).
+
+        Below a public URL with a path, behind it: a proxy that takes the path off need not know of `/.well-known/`.
+        """
+        return f"{self.issuer(alias)}{PROTECTED}{path}" if _PATH.fullmatch(path) else f"{self.issuer(alias)}{PROTECTED}"
+
+    def place(self, resource: str, aliases: Mapping[str, str]) -> Place | None:
+        """The place that a resource indicator means (RFC 8707); None where that is none of ours.
+
+        The origin itself means the root hub. `aliases` are host aliases and what they stand for.
+        """
+        try:
+            parts = urlsplit(resource)
+            alias = (parts.hostname or "").lower()
+            if parts.fragment or parts.query or parts.username is not None:
+                return None
+            for base, place in (
+                (self.base, ()),
+                *((self.of_alias(a), tuple(aliases[a].split("/"))) for a in aliases if a == alias),
+            ):
+                found = _below(canonical(resource), canonical(base))
+                if found is not None:
+                    return place if not found or (place and found == "/mcp") else place_of(found)
+        except ValueError:
+            return None
+        return None
+
+
+def canonical(url: str) -> str:
+    """A URL as it is compared: scheme, host and path in lower case, no default port, no slash at the end.
+
+    Raises:
+        ValueError: its port is none.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    scheme = parts.scheme.lower()
+    port = "" if parts.port is None or parts.port == _DEFAULT_PORTS.get(scheme) else f":{parts.port}"
+    return f"{scheme}://{host}{port}{parts.path.lower().rstrip('/')}"
+
+
+def _below(url: str, base: str) -> str | None:
+    """What of a URL comes after its base; None where it is not below it."""
+    rest = url.removeprefix(base)
+    return rest if url.startswith(base) and (not rest or rest.startswith("/")) else None
