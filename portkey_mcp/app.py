@@ -18,7 +18,7 @@ from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, front, sign_in
+from portkey_mcp.dashboard import approve, front, sign_in, sso
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.gateway.admission import Admission
@@ -35,6 +35,8 @@ from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.oidc import SingleSignOn
+from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.registry.definitions import Definitions
@@ -46,6 +48,7 @@ from portkey_mcp.settings import Settings, refuse_open_gateway
 from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
+from portkey_mcp.trust import Trust
 from portkey_mcp.upstream.pool import LinkPool
 
 log = logging.getLogger(__name__)
@@ -131,6 +134,7 @@ class _Keepers:
     registry: Registry
     identity: Identity
     sessions: BrowserSessions
+    sso: SingleSignOn
     definitions: Definitions
     policies: Policies
     approvals: Approvals
@@ -142,6 +146,7 @@ class _Keepers:
             Registry(database, keyring),
             Identity(database),
             BrowserSessions(database),
+            SingleSignOn(PendingSignIns(keyring)),
             Definitions(database),
             Policies(database),
             Approvals(database, keyring),
@@ -215,7 +220,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 max_body=settings.max_body_bytes,
             )
             running.directory = await keepers.directory()
-            _mount(settings, running, control, exchange, keepers, counter)
+            _mount(settings, running, control, exchange, keepers, counter, lambda: provisioning.trust)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -248,8 +253,9 @@ def _mount(
     exchange: Exchange,
     keepers: _Keepers,
     counter: SqliteCounter,
+    trust: Callable[[], Trust],
 ) -> None:
-    """Put every surface in its place; from then on requests are served."""
+    """Put every surface in its place; from then on requests are served. `trust` says whom to trust just then."""
     is_open = settings.auth == "none"
     authenticate = _local if is_open else keepers.identity.authenticate
 
@@ -260,7 +266,8 @@ def _mount(
     site = Site(addresses, directory, LOCAL_ADMIN if is_open else None, whence)
     signed_in = SignedIn(keepers.sessions, keepers.identity, addresses.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
-    control.include_router(sign_in.router(site, signed_in, keepers.identity))
+    control.include_router(sign_in.router(site, signed_in, keepers.identity, trust))
+    control.include_router(sso.router(site, signed_in, keepers.identity.logins, keepers.sso, trust))
     control.include_router(front.router(site, signed_in))
     services = admin.Services(
         keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter

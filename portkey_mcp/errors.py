@@ -11,6 +11,7 @@ PortkeyError
 │   ├── InvalidRequest   the message is wrong; carries the JSON-RPC code
 │   └── Refused          policy does not let this call pass; says what, why, and what would help
 ├── StoreDown            counts or approvals cannot be read or written just now
+├── ProviderDown         an identity provider gave no answer, or none that says anything
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
 └── UpstreamDown         the upstream gave no answer
     └── UpstreamTimeout  it was given its time
@@ -102,6 +103,10 @@ class Refused(Refusal):
 
 class StoreDown(PortkeyError):
     """The store cannot be read or written just now; `str()` says why, for the log."""
+
+
+class ProviderDown(PortkeyError):
+    """An identity provider cannot be asked just now, or answers what nobody can use; `str()` is for a person."""
 
 
 @dataclass
