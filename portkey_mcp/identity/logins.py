@@ -181,11 +181,11 @@ async def _settle(session: AsyncSession, person: PersonRow, places: Mapping[str,
     await session.flush()
     is_in = {row.workspace: row for row in rows}
     for workspace, place in places.items():
-        row = is_in.get(workspace)
-        if row is None:
+        there = is_in.get(workspace)
+        if there is None:
             changed = await _joined(session, person, workspace, place)
         else:
-            changed = row.origin == "sso" and await _changed(session, row, place)
+            changed = there.origin == "sso" and await _changed(session, there, place)
         if changed:
             changes.append(Change(workspace, place.role, tuple(sorted(place.groups))))
     return changes

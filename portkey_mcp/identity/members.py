@@ -132,7 +132,8 @@ async def regroup(session: AsyncSession, workspace: str, person: str, groups: It
 async def declare(session: AsyncSession, declared: Iterable[DeclaredMember]) -> Collection[str]:
     """Make the members that a file manages equal to the declared ones; returns the workspaces with others.
 
-    Members by single sign-on are taken over where the file declares them, too, and keep no workspace. A person whom only the file made goes when no membership is left to them; anybody else stays.
+    Members by single sign-on keep no workspace, and are the file's where it declares them, too. A person whom only the
+    file made goes when no membership is left to them; anybody else stays.
 
     Raises:
         Mistake: one of them was made a member by hand, or something about them cannot be.
