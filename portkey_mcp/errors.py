@@ -7,6 +7,7 @@ PortkeyError
 ├── Refusal              the gateway says no, by rule
 │   ├── Unauthenticated  no credential, or one that does not verify
 │   ├── Forbidden        known, but not allowed here
+│   │   └── ScopeNeeded  the credential was not granted what this takes; its person can grant it
 │   ├── NotFound         no such endpoint, session, tool, prompt or resource
 │   ├── InvalidRequest   the message is wrong; carries the JSON-RPC code
 │   └── Refused          policy does not let this call pass; says what, why, and what would help
@@ -51,11 +52,23 @@ class Refusal(PortkeyError):
 
 
 class Unauthenticated(Refusal):
-    """No credential was sent, or it does not verify."""
+    """No credential was sent, or it does not verify; `offered` says which."""
+
+    def __init__(self, message: str, *, offered: bool = True) -> None:
+        super().__init__(message)
+        self.offered = offered
 
 
 class Forbidden(Refusal):
     """The principal is known and may not enter here."""
+
+
+class ScopeNeeded(Forbidden):
+    """The credential lacks a scope; `scopes` are all that the request takes (RFC 6750, section 3.1)."""
+
+    def __init__(self, message: str, scopes: Sequence[str]) -> None:
+        super().__init__(message)
+        self.scopes = tuple(scopes)
 
 
 class NotFound(Refusal):
