@@ -41,7 +41,10 @@ from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
+from portkey_mcp.oauth.issuing import Issued
+from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
+from portkey_mcp.oauth.token_endpoint import Request as TokenRequest
 from portkey_mcp.registry.definitions import Definitions
 from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.provisioning import Provisioning
@@ -253,7 +256,7 @@ def _oauth(
     made = OAuthServer.of(
         database,
         identity.people.principal,
-        ClientDocuments(Egress(), terms=lambda: provisioning.trust.terms),
+        ClientDocuments(Egress()),
         Addresses(settings.base_url),
         trust=lambda: provisioning.trust,
         directory=lambda: running.directory,
@@ -350,6 +353,10 @@ async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
         running.changes.tell()
+
+
+async def _no_assertions(_: TokenRequest) -> Issued:
+    raise OAuthRefusal("unsupported_grant_type", "this grant type is not supported")
 
 
 async def _nothing_else(_: Principal, __: str) -> str:
