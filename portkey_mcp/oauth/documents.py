@@ -10,7 +10,7 @@ What is remembered is this process's own, and lost with it.
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from portkey_mcp.egress import Egress
 from portkey_mcp.errors import ClientRefused, NotFetched
 from portkey_mcp.oauth.caching import good_for
 from portkey_mcp.oauth.client_document import ClientDocument, check_id, read
+from portkey_mcp.trust import Terms
 
 LARGEST: Final = 65_536
 """Bytes of a document; the draft (section 6.6) thinks of 5 KB."""
@@ -74,23 +75,21 @@ def pinned_documents() -> Mapping[str, ClientDocument]:
 class ClientDocuments:
     """Finds the document of a client. One for the process.
 
-    `domains` are the hosts whose clients may come in, each with all below it; empty: every host's. `native` are schemes
-    of applications, in small letters, that redirect URIs may have. `pinned` stand in where fetching fails. `clock`
-    counts seconds.
+    `terms` are asked each time: whose documents are taken, and which native schemes redirects may have. `pinned` stand
+    in where fetching fails. `clock` counts seconds.
     """
 
     def __init__(
         self,
         egress: Egress,
         *,
-        domains: Sequence[str] = (),
-        native: Collection[str] = (),
+        terms: Callable[[], Terms] = Terms,
         pinned: Mapping[str, ClientDocument] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._egress = egress
-        self._domains = tuple(domain.lower().strip(".") for domain in domains)
-        self._native = frozenset(native)
+        self._terms = terms
+        self._native: frozenset[str] = frozenset()
         self._pinned = pinned_documents() if pinned is None else pinned
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -105,13 +104,22 @@ class ClientDocuments:
         Raises:
             ClientRefused: it may not come in, or its document cannot be had just now; `str()` is for the person.
         """
-        host = check_id(client_id)
-        if self._domains and not any(host == domain or host.endswith(f".{domain}") for domain in self._domains):
+        host, terms = check_id(client_id), self._terms()
+        domains = [domain.lower().strip(".") for domain in terms.document_domains]
+        if domains and not any(host == domain or host.endswith(f".{domain}") for domain in domains):
             raise ClientRefused(f"Clients of {host} are not accepted here.")
+        self._take_over(frozenset(scheme.lower() for scheme in terms.native_schemes))
         if found := self._remembered(client_id):
             return found
         async with self._alone(client_id):
             return self._remembered(client_id) or await self._renewed(client_id, host)
+
+    def _take_over(self, native: frozenset[str]) -> None:
+        """What was read while other schemes were allowed is to be read again."""
+        if native != self._native:
+            self._native = native
+            self._kept.clear()
+            self._failures.clear()
 
     def _remembered(self, client_id: str) -> ClientDocument | None:
         """What need not be fetched now. Raises ClientRefused where a failure is remembered and nothing stands in."""

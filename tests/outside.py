@@ -1,7 +1,8 @@
-"""Certificates for servers that tests run on this machine, whatever names they shall go by."""
+"""What stands outside of the gateway, on this machine: servers that go by any name, and who tells their addresses."""
 
 import datetime
 import ipaddress
+import itertools
 import ssl
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.upstream.raw import OK, Peer, Script
 
 
 def contexts(names: Sequence[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -47,3 +50,30 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+class Names:
+    """A name server in which each question has the next of some answers, the last one for ever."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.asked: list[str] = []
+        self._answers = itertools.chain(answers[:-1], itertools.repeat(answers[-1]))
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.asked.append(host)
+        return next(self._answers)
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """A whole HTTP answer."""
+    return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]).encode() + body
+
+
+def hearing(heard: list[bytes], said: bytes = OK) -> Script:
+    """A server that writes down each request and says the same each time."""
+
+    async def script(peer: Peer) -> None:
+        heard.append(await peer.request())
+        await peer.say(said)
+
+    return script
