@@ -13,6 +13,7 @@ from subprocess import PIPE
 from typing import Any
 
 import anyio
+from anyio.abc import Process
 from mcp import Client, StdioServerParameters
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
@@ -91,19 +92,30 @@ async def typescript_client(
     command = ["node", str(PROGRAMS / "oauth_client.cjs"), str(sdk), url, tool, json.dumps(arguments)]
     environment = {**os.environ, "PORTKEY_MCP_TOOLS": str(TOOLS), "HOME": str(home)}
     complaints = home / "complaints"
-    with complaints.open("wb") as stderr, anyio.fail_after(PATIENCE * 2):
-        async with await anyio.open_process(command, env=environment, stdout=PIPE, stderr=stderr) as process:
-            assert process.stdout is not None
-            said, seen = b"", {}
-            async for chunk in process.stdout:
-                said += chunk
-                while b"\n" in said:
-                    line, said = said.split(b"\n", 1)
-                    seen = json.loads(line)
-                    if "open" in seen:
-                        await consent(seen["open"])
-    assert process.returncode == 0, complaints.read_text()[-3000:]
-    return seen
+    with complaints.open("wb") as stderr:
+        process = await anyio.open_process(command, env=environment, stdout=PIPE, stderr=stderr)
+    try:
+        with anyio.fail_after(PATIENCE * 2):
+            async for said in _lines(process):
+                if "open" not in said:
+                    return said
+                await consent(said["open"])
+            raise AssertionError(complaints.read_text()[-3000:])
+    finally:
+        if process.returncode is None:
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+
+
+async def _lines(process: Process) -> AsyncIterator[dict[str, Any]]:
+    """The JSON lines that a program prints, until it ends."""
+    assert process.stdout is not None
+    rest = b""
+    async for chunk in process.stdout:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.stories.browser import Browser, browser
+from tests.stories.inspector import inspector
 from tests.stories.oauth_clients import Consent, Kept, mcp_remote, sdk_client, typescript_client
 from tests.stories.oauth_elsewhere import Elsewhere, elsewhere
 
@@ -65,5 +66,21 @@ async def test_mcp_remote_signs_in_once(server: Elsewhere, consent: Consent, tmp
         async with mcp_remote(server.url, consent, home=tmp_path / "home", era=era) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["add"]
             assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+
+    assert server.provider.events == ["registered", "consented"]
+
+
+@pytest.mark.outside("mcp-inspector")
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_the_inspector_signs_in_on_its_own_pages(
+    server: Elsewhere, person: Browser, tmp_path: Path, era: str
+) -> None:
+    async def allow(url: str) -> None:
+        await person.press("Allow")
+
+    async with inspector(server.url, person, home=tmp_path, era=era) as shown:
+        await shown.connect(allow)
+        assert await shown.tools() == ["add"]
+        assert '"result": 3' in await shown.call("add", {"A": "1", "B": "2"})
 
     assert server.provider.events == ["registered", "consented"]
