@@ -256,7 +256,7 @@ def _oauth(
     made = OAuthServer.of(
         database,
         identity.people.principal,
-        ClientDocuments(Egress()),
+        ClientDocuments(Egress(), terms=lambda: provisioning.trust.terms),
         Addresses(settings.base_url),
         trust=lambda: provisioning.trust,
         directory=lambda: running.directory,
