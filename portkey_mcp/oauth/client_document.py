@@ -13,15 +13,12 @@ from urllib.parse import urlsplit
 
 from portkey_mcp.errors import ClientRefused, NotFetched
 from portkey_mcp.model import LONGEST_LABEL
+from portkey_mcp.oauth.redirects import MOST, redirect_problem
 from portkey_mcp.target import read as read_url
 
 LONGEST_ID: Final = 512
-LONGEST_REDIRECT: Final = 2_048
 """Characters."""
-MOST_REDIRECTS: Final = 50
 MOST_GRANTS: Final = 20
-
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 _METHODS: Final = (
     "token_endpoint_auth_method",
@@ -30,13 +27,8 @@ _METHODS: Final = (
 )
 """RFC 7591 knows the first, as one string. ChatGPT lists in another what it can do besides (oauth.md, section 4)."""
 
-DANGEROUS: Final = ("about", "blob", "data", "file", "javascript", "vbscript")
-"""Schemes that no setting makes an application's: a browser runs or shows what they hold (oauth.md, B6)."""
-
 _SEGMENT: Final = re.compile(r"(\.|%2e){1,2}", re.IGNORECASE)
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _WORD: Final = re.compile(r"[!-~]{1,200}")
-_STRAY: Final = re.compile(r'[^!-~]|["<>\\^`{|}]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +92,12 @@ def read(client_id: str, document: Any, native: Collection[str] = ()) -> ClientD
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_LABEL or not name.isprintable():
         raise ClientRefused(f"The client's document needs a client_name of 1 to {LONGEST_LABEL} plain characters.")
     _check_authentication(document)
-    redirects = _texts(document, "redirect_uris", MOST_REDIRECTS)
+    redirects = _texts(document, "redirect_uris", MOST)
     if not redirects:
         raise ClientRefused("The client's document lists no redirect_uris.")
     for uri in redirects:
         if problem := redirect_problem(uri, native):
-            raise ClientRefused(f"The client's document lists a redirect URI that {problem}.")
+            raise ClientRefused(f"The client's document cannot be used: {problem}.")
     grants = _texts(document, "grant_types", MOST_GRANTS)
     if not all(_WORD.fullmatch(grant) for grant in grants):
         raise ClientRefused("The client's document lists a grant type that is none.")
@@ -116,29 +108,6 @@ def read(client_id: str, document: Any, native: Collection[str] = ()) -> ClientD
         grants or ("authorization_code",),
         application_type=_application_type(document, redirects),
     )
-
-
-def redirect_problem(uri: str, native: Collection[str] = ()) -> str:
-    """Why a person's browser may not be led there, to go on after `that`; empty when it may.
-
-    `native` are schemes in small letters.
-    """
-    if len(uri) > LONGEST_REDIRECT:
-        return f"has more than {LONGEST_REDIRECT} characters"
-    if _STRAY.search(uri) or "#" in uri:
-        return "holds a fragment or a character that no URL may"
-    scheme = _SCHEME.match(uri)
-    if scheme is None:
-        return "has no scheme"
-    if scheme[1].lower() in native and scheme[1].lower() not in ("http", "https", *DANGEROUS):
-        return ""
-    try:
-        target = read_url(uri)
-    except NotFetched:
-        return "is neither https, nor http on this machine, nor of a native application that is allowed here"
-    if target.scheme == "http" and target.host not in LOOPBACK:
-        return "is http, and not on the person's own machine"
-    return ""
 
 
 def _check_authentication(document: dict[str, Any]) -> None:

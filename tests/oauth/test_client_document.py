@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.errors import ClientRefused
-from portkey_mcp.oauth.client_document import check_id, read, redirect_problem
+from portkey_mcp.oauth.client_document import check_id, read
+from portkey_mcp.oauth.redirects import redirect_problem
 
 ID = "https://client.example/oauth/client.json"
 GOOD = {"client_id": ID, "client_name": "A client", "redirect_uris": ["https://client.example/callback"]}
@@ -98,8 +99,8 @@ def test_a_client_that_may_come_without_authenticating_comes_in(members: dict[st
             for name in (None, "", "  ", 5, "a" * 101, "a\nb", "Claude\u202e", "a\u200bb")
         ],
         *[({"redirect_uris": uris}, "redirect_uris") for uris in (None, "https://h/", [], [5], ["https://h/a"] * 51)],
-        ({"redirect_uris": ["https://client.example/a", "http://client.example/a"]}, "redirect URI that is http"),
-        ({"redirect_uris": ["javascript:alert(1)"]}, "redirect URI that"),
+        ({"redirect_uris": ["https://client.example/a", "http://client.example/a"]}, "redirect URI with http"),
+        ({"redirect_uris": ["javascript:alert(1)"]}, "redirect URI"),
         ({"grant_types": "authorization_code"}, "grant_types"),
         ({"grant_types": ["a b"]}, "grant type"),
         ({"client_secret": "x"}, "client_secret"),
@@ -141,49 +142,14 @@ def test_a_client_that_does_not_say_what_it_is_is_known_by_its_redirects(members
     assert read(ID, GOOD | members).application_type == kind
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        *("https://client.example/a?b=c", "https://client.example:8443/", "http://localhost/callback"),
-        *("http://127.0.0.1:33418/", "http://[::1]/callback", "HTTP://LOCALHOST:1/"),
-    ],
-)
-def test_a_browser_may_be_led_to_https_and_to_its_own_machine(uri: str) -> None:
-    assert redirect_problem(uri) == ""
+@pytest.mark.parametrize("uri", ["javascript:alert(1)", "data:text/html,x", "http://h.example/", "cursor://a/b", "/a"])
+def test_b6_a_redirect_that_may_not_be_registered_may_not_stand_in_a_document_either(uri: str) -> None:
+    with pytest.raises(ClientRefused, match="redirect URI"):
+        read(ID, GOOD | {"redirect_uris": ["https://client.example/a", uri]})
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        *(
-            "",
-            "callback",
-            "/callback",
-            "//h/a",
-            "http://h.example/",
-            "http://localhost.evil.example/",
-            "http://0x7f.1/",
-        ),
-        *(
-            "http://127.0.0.1.evil.example/",
-            "http://localhost@evil.example/",
-            "https://u@h.example/",
-            "https://h.example/#a",
-        ),
-        *("https://h.example/\r\nX: y", "https://h.example\\@evil.example/", "https://*.example.com/", "https:///a"),
-        *("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "vbscript:x", "cursor://anysphere/callback"),
-        f"https://h.example/{'a' * 2048}",
-    ],
-)
-def test_b6_and_nowhere_else(uri: str) -> None:
-    assert redirect_problem(uri) != ""
-
-
-def test_a18_a_native_scheme_is_allowed_by_setting_and_a_dangerous_one_by_none() -> None:
-    assert redirect_problem("Cursor://anysphere.cursor-mcp/oauth/callback", ["cursor"]) == ""
+def test_a18_a_native_scheme_is_allowed_by_setting() -> None:
     assert read(ID, GOOD | {"redirect_uris": ["cursor://a/b"]}, ["cursor"]).application_type == "native"
-    for uri in ("javascript:alert(1)", "data:text/html,x", "file:///x", "http://h.example/"):
-        assert redirect_problem(uri, ["javascript", "data", "file", "http"]) != ""
 
 
 @given(
