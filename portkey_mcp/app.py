@@ -232,7 +232,6 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 max_body=settings.max_body_bytes,
             )
             running.directory = await keepers.directory()
-            await identity.refresh()
             _mount(settings, running, control, exchange, keepers, counter, keyring)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
@@ -255,7 +254,7 @@ def _oauth(
     """The OAuth server, whose tokens `identity` then knows."""
     made = OAuthServer.of(
         database,
-        identity.people.principal,
+        identity.people,
         ClientDocuments(Egress(), terms=lambda: provisioning.trust.terms),
         Addresses(settings.base_url),
         trust=lambda: provisioning.trust,

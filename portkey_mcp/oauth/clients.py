@@ -3,10 +3,11 @@
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import unquote_plus
 
-from portkey_mcp.errors import PortkeyError
+from portkey_mcp.errors import ClientRefused
 from portkey_mcp.oauth.asking import Parameters, one
 from portkey_mcp.oauth.client import Client, digest_of
 from portkey_mcp.oauth.grants import reading
@@ -32,7 +33,7 @@ class Documents(Protocol):
         """The document at a URL.
 
         Raises:
-            PortkeyError: there is none that can be used; `str()` says why, for a person.
+            ClientRefused: there is none that can be used; `str()` says why, for a person.
         """
         ...
 
@@ -56,7 +57,7 @@ class Clients:
             if declared.id == client_id:
                 secret = digest_of(declared.secret) if declared.secret else ""
                 return Client(declared.id, "declared", declared.name, declared.redirect_uris, secret)
-        if client_id.lower().startswith(("https:", "http:")):
+        if _is_url(client_id):
             return await self._by_document(client_id)
         async with reading(self._database) as session:
             row = await session.get(ClientRow, client_id)
@@ -76,7 +77,8 @@ class Clients:
         ident, secret = _credentials(given, headers)
         if not ident:
             raise invalid_client("client_id is missing")
-        client = await self.find(ident)
+        # Whoever has a code or a refresh token need not wait until its document can be had once more.
+        client = self._named_by_url(ident) if _is_url(ident) else await self.find(ident)
         if client.is_public and secret:
             raise invalid_client("this client is a public one and has no secret")
         if not client.is_public and not client.has_secret(secret):
@@ -84,15 +86,22 @@ class Clients:
         return client
 
     async def _by_document(self, client_id: str) -> Client:
-        if not self._trust().terms.documents:
-            raise invalid_client("this gateway takes no client metadata documents; the client may register instead")
+        client = self._named_by_url(client_id)
         try:
             document = await self._documents.find(client_id)
-        except OAuthRefusal:
-            raise
-        except PortkeyError as error:
-            raise invalid_client(f"the client metadata document cannot be used: {error}") from None
-        return Client(client_id, "document", document.name, document.redirect_uris)
+        except ClientRefused as refusal:
+            raise invalid_client(f"the client metadata document cannot be used: {refusal}") from None
+        return replace(client, name=document.name, redirect_uris=document.redirect_uris)
+
+    def _named_by_url(self, client_id: str) -> Client:
+        """A client as its id alone tells: a public one, and where it may redirect to nobody knows yet."""
+        if not self._trust().terms.documents:
+            raise invalid_client("this gateway takes no client metadata documents; the client may register instead")
+        return Client(client_id, "document", client_id, ())
+
+
+def _is_url(client_id: str) -> bool:
+    return client_id.lower().startswith(("https:", "http:"))
 
 
 def _credentials(given: Parameters, headers: Mapping[str, str]) -> tuple[str, str]:

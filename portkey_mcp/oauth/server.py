@@ -6,14 +6,15 @@ from typing import Self
 
 from starlette.types import Scope
 
-from portkey_mcp.activity.acts import Act, Note, forgotten
+from portkey_mcp.activity.acts import Note, forgotten
 from portkey_mcp.addresses import Addresses
+from portkey_mcp.identity.people import People
 from portkey_mcp.model import Directory
 from portkey_mcp.oauth.clients import Clients, Documents
 from portkey_mcp.oauth.grants import Grants
 from portkey_mcp.oauth.issuing import Issuing
 from portkey_mcp.oauth.registration import Registration
-from portkey_mcp.oauth.tokens import PersonOf, Tokens
+from portkey_mcp.oauth.tokens import Tokens
 from portkey_mcp.storage.database import Database
 from portkey_mcp.trust import Terms, Trust
 
@@ -37,7 +38,7 @@ class OAuthServer:
     def of(
         cls,
         database: Database,
-        person: PersonOf,
+        people: People,
         documents: Documents,
         addresses: Addresses,
         trust: Callable[[], Trust],
@@ -45,7 +46,7 @@ class OAuthServer:
         address_of: Callable[[Scope], str] = lambda scope: "",
         note: Note = forgotten,
     ) -> Self:
-        """Build the parts on one database. `person` is who somebody is now."""
+        """Build the parts on one database. `people` says who somebody is now."""
 
         def terms() -> Terms:
             return trust().terms
@@ -57,7 +58,7 @@ class OAuthServer:
             Registration(database, terms),
             grants,
             issuing,
-            Tokens(issuing, grants, person),
+            Tokens(issuing, grants, people),
             addresses,
             trust,
             directory,
@@ -73,10 +74,6 @@ class OAuthServer:
     def issuer_at(self, host: str) -> str:
         """The issuer that clients meet under a Host header."""
         return self.addresses.issuer(self.alias_of(host))
-
-    def noted(self, act: Act) -> None:
-        """Take note of an act."""
-        self.note(act)
 
     async def tidy(self) -> None:
         """Forget what is over.

@@ -10,14 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from portkey_mcp.errors import Unauthenticated
+from portkey_mcp.identity.people import People
 from portkey_mcp.model import Principal
 from portkey_mcp.oauth.client import digest_of
 from portkey_mcp.oauth.grants import Grants
 from portkey_mcp.oauth.issuing import ACCESS, Good, Issuing
 from portkey_mcp.trust import SCOPES
-
-PersonOf = Callable[[str], Principal | None]
-"""The person with an id, from memory; None for one who is gone or disabled."""
 
 KNOWN_FOR: Final = timedelta(seconds=30)
 MOST_KNOWN: Final = 10_000
@@ -44,10 +42,10 @@ def _now() -> datetime:
 class Tokens:
     """Verifies access tokens. Several on one database see the same ones, and each forgets when the revision changes."""
 
-    def __init__(self, issuing: Issuing, grants: Grants, person: PersonOf, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, issuing: Issuing, grants: Grants, people: People, now: Callable[[], datetime] = _now) -> None:
         self._issuing = issuing
         self._grants = grants
-        self._person = person
+        self._people = people
         self._now = now
         self._known: dict[str, _Known] = {}
         self._used: dict[str, datetime] = {}
@@ -70,7 +68,9 @@ class Tokens:
             known = await self._look(credential, digest, now)
         if known is None or known.good.expires <= now:
             raise Unauthenticated(OVER)
-        owner = self._person(known.good.grant.granted.person)
+        if not self._people.is_read:
+            await self._people.refresh()
+        owner = self._people.principal(known.good.grant.granted.person)
         if owner is not known.owner or known.principal is None:
             known.owner, known.principal = owner, _narrowed(owner, known.good)
         if known.principal is None:
