@@ -18,7 +18,7 @@ from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, consent, front, sign_in
+from portkey_mcp.dashboard import approve, apps, consent, front, sign_in
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.egress import Egress
@@ -294,7 +294,8 @@ def _mount(
     signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
     control.include_router(sign_in.router(site, signed_in, keepers.identity))
-    control.include_router(front.router(site, signed_in))
+    control.include_router(front.router(site, signed_in, oauth.grants))
+    control.include_router(apps.router(site, signed_in, oauth))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
         control.include_router(endpoints.router(oauth, _no_assertions))

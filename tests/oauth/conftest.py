@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from portkey_mcp.activity.acts import Act
 from portkey_mcp.addresses import Addresses
-from portkey_mcp.dashboard import consent, front, sign_in
+from portkey_mcp.dashboard import apps, consent, front, sign_in
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.egress import Egress
@@ -94,7 +94,8 @@ class House:
         app.include_router(consent.router(site, signed_in, Authorizing(self.server, next_step), self.keyring))
         app.include_router(endpoints.router(self.server, no_assertions))
         app.include_router(sign_in.router(site, signed_in, self.identity))
-        app.include_router(front.router(site, signed_in))
+        app.include_router(front.router(site, signed_in, self.server.grants))
+        app.include_router(apps.router(site, signed_in, self.server))
         return app
 
     def browser(self, origin: str | None = None) -> httpx2.AsyncClient:
