@@ -107,6 +107,7 @@ class Desk:
         role = principal.role_in(slug)
         if role is None or slug not in self._directory().workspaces:
             raise no_workspace(slug)
+        _refuse_narrow(principal)
         request.state.asker = Asker(principal, slug, role, self._address_of(request.scope))
         return await _Read.all_of(request) if changes else request
 
@@ -190,6 +191,17 @@ def _is_text(raw: bytes, value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _refuse_narrow(principal: Principal) -> None:
+    """Refuse a credential that was made for less than all that its bearer may: it is for MCP endpoints alone.
+
+    Raises:
+        Forbidden: in words.
+    """
+    if principal.scopes is not None or "/" in (principal.reach or ""):
+        what = "some scopes" if principal.scopes is not None else "one server"
+        raise Forbidden(f"This credential is good for {what} only, which this API is not among; use another one here.")
 
 
 def no_workspace(slug: str) -> NotFound:

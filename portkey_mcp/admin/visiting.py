@@ -102,6 +102,8 @@ async def existing(services: Services, visitor: Visitor) -> list[tuple[Thing, Te
 
 def terms_of(visitor: Visitor, thing: Thing) -> Terms | None:
     """On what terms something may be used under its server's own name, as far as that tells; None: not at all."""
+    if thing.server not in visitor.workspace.servers:
+        return None  # one that they may not use must not be told from one that there is not
     decision = visitor.rules.decide(visitor.visit, thing)
     if not isinstance(decision, Allow):
         return None

@@ -116,9 +116,21 @@ class Identity:
         origin: KeyOrigin = "cli",
         expires: datetime | None = None,
         person: str = "",
+        scopes: Iterable[str] | None = None,
+        server: str = "",
     ) -> str:
         """Make an API key and return it; see `ApiKeys.create`."""
-        return await self._keys.create(workspace, name, role, key=key, origin=origin, expires=expires, person=person)
+        return await self._keys.create(
+            workspace,
+            name,
+            role,
+            key=key,
+            origin=origin,
+            expires=expires,
+            person=person,
+            scopes=scopes,
+            server=server,
+        )
 
     async def revoke_key(self, workspace: str, name: str) -> None:
         """End an API key; see `ApiKeys.revoke`."""
