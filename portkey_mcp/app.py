@@ -18,7 +18,7 @@ from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, front, sign_in
+from portkey_mcp.dashboard import approve, front, join, sign_in
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.gateway.admission import Admission
@@ -46,6 +46,7 @@ from portkey_mcp.settings import Settings, refuse_open_gateway
 from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
+from portkey_mcp.trust import Trust
 from portkey_mcp.upstream.pool import LinkPool
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class _Running:
     directory: Directory = field(default_factory=Directory)
     entrance: Entrance | None = None
     changes: Changes = field(default_factory=Changes)
+    first_link: str = ""
 
 
 @dataclass
@@ -94,6 +96,11 @@ class Gateway:
         except Exception as error:
             self.failure = error  # servers only log what goes wrong in a lifespan
             raise
+
+    @property
+    def first_link(self) -> str:
+        """Where the first person makes their account, once; empty where nobody has to, or somebody is there already."""
+        return self._running.first_link
 
     def end_streams(self) -> None:
         """Before stopping: standing streams, which never end by themselves, end in good order. Calls go on."""
@@ -164,6 +171,7 @@ class _Keepers:
         """Forget what is over."""
         await self.approvals.tidy()
         await self.sessions.tidy()
+        await self.identity.invitations.tidy()
 
     async def flush(self) -> None:
         """Write what waits, at the end."""
@@ -215,7 +223,8 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 max_body=settings.max_body_bytes,
             )
             running.directory = await keepers.directory()
-            _mount(settings, running, control, exchange, keepers, counter)
+            running.first_link = await _first_link(settings, identity, provisioning.trust)
+            _mount(settings, running, control, exchange, keepers, counter, provisioning)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -248,6 +257,7 @@ def _mount(
     exchange: Exchange,
     keepers: _Keepers,
     counter: SqliteCounter,
+    provisioning: Provisioning,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
@@ -261,6 +271,7 @@ def _mount(
     signed_in = SignedIn(keepers.sessions, keepers.identity, addresses.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
     control.include_router(sign_in.router(site, signed_in, keepers.identity))
+    control.include_router(join.router(site, signed_in, keepers.identity, lambda: provisioning.trust))
     control.include_router(front.router(site, signed_in))
     services = admin.Services(
         keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
@@ -308,6 +319,14 @@ async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
         running.changes.tell()
+
+
+async def _first_link(settings: Settings, identity: Identity, trust: Trust) -> str:
+    """The link that makes the first person, anew at each start; empty where people come otherwise, or are there."""
+    if settings.auth == "none" or trust.providers or not trust.password or not await identity.is_empty():
+        await identity.invitations.end_first()
+        return ""
+    return f"{settings.base_url}{join.JOIN}{await identity.invitations.first()}"
 
 
 async def _local(_: Mapping[str, str]) -> Principal:

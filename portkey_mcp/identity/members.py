@@ -9,11 +9,13 @@ from typing import Literal, get_args
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.errors import Mistake
+from portkey_mcp.errors import Conflict, Mistake
 from portkey_mcp.identity.tables import GroupMemberRow, MembershipRow, PersonRow
 from portkey_mcp.model import DeclaredMember, Role, email_problem, folded_email, label_problem
 
-PersonOrigin = Literal["file", "cli", "dashboard"]
+PersonOrigin = Literal["file", "cli", "dashboard", "api", "invitation"]
+"""Who made them. By `invitation` they made themselves: their address is what they said, unless the invitation was for
+it."""
 
 
 async def find(session: AsyncSession, email: str) -> PersonRow | None:
@@ -54,10 +56,10 @@ def refuse_managed(person: PersonRow, membership: MembershipRow) -> None:
     """Refuse to change by hand what a file says.
 
     Raises:
-        Mistake: the file manages this membership.
+        Conflict: the file manages this membership.
     """
     if membership.origin == "file":
-        raise Mistake(
+        raise Conflict(
             f"what {person.email} is in workspace {membership.workspace!r} is managed by the configuration file; "
             "change it there"
         )
