@@ -274,7 +274,13 @@ def _mount(
     control.include_router(join.router(site, signed_in, keepers.identity, lambda: provisioning.trust))
     control.include_router(front.router(site, signed_in))
     services = admin.Services(
-        keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
+        keepers.registry,
+        keepers.identity,
+        keepers.policies,
+        keepers.definitions,
+        keepers.approvals,
+        counter,
+        addresses,
     )
     control.include_router(admin.router(services, authenticate, directory, addresses.origin, whence))
     running.entrance = Entrance(
@@ -326,7 +332,7 @@ async def _first_link(settings: Settings, identity: Identity, trust: Trust) -> s
     if settings.auth == "none" or trust.providers or not trust.password or not await identity.is_empty():
         await identity.invitations.end_first()
         return ""
-    return f"{settings.base_url}{join.JOIN}{await identity.invitations.first()}"
+    return Addresses(settings.base_url).invitation(await identity.invitations.first())
 
 
 async def _local(_: Mapping[str, str]) -> Principal:

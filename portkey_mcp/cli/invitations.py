@@ -7,6 +7,7 @@ import anyio
 import typer
 
 from portkey_mcp.activity.acts import Act
+from portkey_mcp.addresses import Addresses
 from portkey_mcp.cli import show
 from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
 from portkey_mcp.cli.stores import ACTOR, opened
@@ -39,7 +40,7 @@ def invite(
     """Make a link by which one person joins a workspace, and print it: the only time that it can be seen."""
     settings = load(config, data)
     token, made = anyio.run(_invite, settings, workspace, email, role, group or [], days)
-    link = f"{settings.base_url}/ui/join/{token}"
+    link = Addresses(settings.base_url).invitation(token)
     if as_json:
         show.records([{**_row(made), "link": link}], as_json=True)
         return

@@ -6,13 +6,14 @@ link. The token stands in the path alone; whatever leads away from here tells ot
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from portkey_mcp.activity.acts import Act, Note, forgotten
+from portkey_mcp.addresses import JOIN
 from portkey_mcp.approval.question import named
 from portkey_mcp.dashboard.forms import FRONT, fields, is_ours
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
@@ -23,9 +24,6 @@ from portkey_mcp.identity.invitations import GONE, Invitation
 from portkey_mcp.identity.passwords import SHORTEST
 from portkey_mcp.model import Principal
 from portkey_mcp.trust import Trust
-
-JOIN: Final = "/ui/join/"
-"""Where invitations are opened; the token comes behind it."""
 
 
 class _View(NamedTuple):

@@ -46,6 +46,10 @@ class Person:
     has_password: bool
     memberships: tuple[Membership, ...]
 
+    def is_called(self, named: str) -> bool:
+        """Whether this is their id or e-mail address, however that is written."""
+        return named == self.id or folded_email(named) == folded_email(self.email)
+
 
 class People:
     """Adds, changes, lists and removes people, and says who they are."""
