@@ -18,9 +18,10 @@ from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, front, join, sign_in
+from portkey_mcp.dashboard import approve, apps, consent, front, join, sign_in
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
+from portkey_mcp.egress import Egress
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.parked import Parking
@@ -37,6 +38,13 @@ from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
+from portkey_mcp.oauth import endpoints
+from portkey_mcp.oauth.authorizing import Authorizing
+from portkey_mcp.oauth.documents import ClientDocuments
+from portkey_mcp.oauth.issuing import Issued
+from portkey_mcp.oauth.refusal import OAuthRefusal
+from portkey_mcp.oauth.server import OAuthServer
+from portkey_mcp.oauth.token_endpoint import Request as TokenRequest
 from portkey_mcp.registry.definitions import Definitions
 from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.provisioning import Provisioning
@@ -46,7 +54,6 @@ from portkey_mcp.settings import Settings, refuse_open_gateway
 from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
-from portkey_mcp.trust import Trust
 from portkey_mcp.upstream.pool import LinkPool
 
 log = logging.getLogger(__name__)
@@ -143,16 +150,21 @@ class _Keepers:
     approvals: Approvals
     record: Record
 
+    oauth: OAuthServer
+
     @classmethod
-    def of(cls, database: Database, keyring: KeyRing) -> "_Keepers":
+    def of(
+        cls, database: Database, keyring: KeyRing, registry: Registry, identity: Identity, oauth: OAuthServer
+    ) -> "_Keepers":
         return cls(
-            Registry(database, keyring),
-            Identity(database),
+            registry,
+            identity,
             BrowserSessions(database),
             Definitions(database),
             Policies(database),
             Approvals(database, keyring),
             Record(database),
+            oauth,
         )
 
     async def directory(self) -> Directory:
@@ -163,8 +175,9 @@ class _Keepers:
         return Directory(workspaces, found.hosts)
 
     async def record_use(self) -> None:
-        """Write when keys were last used and browsers last seen."""
+        """Write when keys and grants were last used and browsers last seen."""
         await self.identity.record_use()
+        await self.oauth.tokens.record_use()
         await self.sessions.record_use()
 
     async def tidy(self) -> None:
@@ -172,6 +185,7 @@ class _Keepers:
         await self.approvals.tidy()
         await self.sessions.tidy()
         await self.identity.invitations.tidy()
+        await self.oauth.tidy()
 
     async def flush(self) -> None:
         """Write what waits, at the end."""
@@ -185,15 +199,17 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
     """Open everything in order, and close it in reverse."""
     database = await Database.open(settings.data)
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
-    keepers = _Keepers.of(database, keyring)
-    registry, identity = keepers.registry, keepers.identity
+    registry, identity = Registry(database, keyring), Identity(database)
     provisioning = Provisioning(registry, identity)
     tracing = telemetry.start(__version__)
+    keepers: _Keepers | None = None
     try:
         if settings.config is not None:
             declared = await provisioning.apply(settings.config)
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
+        oauth = _oauth(settings, database, identity, provisioning, running)
+        keepers = _Keepers.of(database, keyring, registry, identity, oauth)
         async with (
             SqliteCounter(database.path) as counter,
             LinkPool(resolve=registry.resolve) as links,
@@ -223,8 +239,10 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 max_body=settings.max_body_bytes,
             )
             running.directory = await keepers.directory()
-            running.first_link = await _first_link(settings, identity, provisioning.trust)
-            _mount(settings, running, control, exchange, keepers, counter, provisioning)
+            running.first_link = await join.first_link(
+                identity, provisioning.trust, oauth.addresses, is_open=settings.auth == "none"
+            )
+            _mount(settings, running, control, exchange, keepers, counter, keyring)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -234,9 +252,27 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            await keepers.flush()
+            if keepers is not None:
+                await keepers.flush()
             await database.close()
             await anyio.to_thread.run_sync(tracing.close)
+
+
+def _oauth(
+    settings: Settings, database: Database, identity: Identity, provisioning: Provisioning, running: _Running
+) -> OAuthServer:
+    """The OAuth server, whose tokens `identity` then knows."""
+    made = OAuthServer.of(
+        database,
+        identity.people,
+        ClientDocuments(Egress(), terms=lambda: provisioning.trust.terms),
+        Addresses(settings.base_url),
+        trust=lambda: provisioning.trust,
+        directory=lambda: running.directory,
+        address_of=partial(address_of, trusted=settings.proxies),
+    )
+    identity.accept(made.tokens.verify)
+    return made
 
 
 def _beside(keepers: _Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
@@ -257,22 +293,23 @@ def _mount(
     exchange: Exchange,
     keepers: _Keepers,
     counter: SqliteCounter,
-    provisioning: Provisioning,
+    keyring: KeyRing,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
     authenticate = _local if is_open else keepers.identity.authenticate
 
-    def directory() -> Directory:
-        return running.directory
-
-    addresses, whence = Addresses(settings.base_url), partial(address_of, trusted=settings.proxies)
-    site = Site(addresses, directory, LOCAL_ADMIN if is_open else None, whence)
-    signed_in = SignedIn(keepers.sessions, keepers.identity, addresses.origin)
+    oauth = keepers.oauth
+    site = Site(oauth.addresses, oauth.directory, LOCAL_ADMIN if is_open else None, oauth.address_of)
+    signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
     control.include_router(sign_in.router(site, signed_in, keepers.identity))
-    control.include_router(join.router(site, signed_in, keepers.identity, lambda: provisioning.trust))
-    control.include_router(front.router(site, signed_in))
+    control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust))
+    control.include_router(front.router(site, signed_in, oauth.grants))
+    control.include_router(apps.router(site, signed_in, oauth))
+    if not is_open:
+        control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
+        control.include_router(endpoints.router(oauth, _no_assertions))
     services = admin.Services(
         keepers.registry,
         keepers.identity,
@@ -280,11 +317,18 @@ def _mount(
         keepers.definitions,
         keepers.approvals,
         counter,
-        addresses,
+        oauth.addresses,
     )
-    control.include_router(admin.router(services, authenticate, directory, addresses.origin, whence))
+    control.include_router(admin.router(services, authenticate, oauth.directory, site.origin, oauth.address_of))
     running.entrance = Entrance(
-        exchange, Admission(authenticate), directory, _hosts(settings), control, settings.proxies
+        exchange,
+        Admission(authenticate),
+        oauth.directory,
+        _hosts(settings),
+        control,
+        settings.proxies,
+        oauth.addresses,
+        signs_in=not is_open,
     )
 
 
@@ -316,6 +360,7 @@ async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None
     """Serve from what is registered now, whoever changed it: this process, its files, or the command line."""
     async for _ in keepers.registry.revisions(LOOK_EVERY):
         keepers.sessions.forget()
+        keepers.oauth.tokens.forget()
         before, after = running.directory, await keepers.directory()
         await keepers.identity.refresh()
         running.directory = after
@@ -327,12 +372,13 @@ async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None
         running.changes.tell()
 
 
-async def _first_link(settings: Settings, identity: Identity, trust: Trust) -> str:
-    """The link that makes the first person, anew at each start; empty where people come otherwise, or are there."""
-    if settings.auth == "none" or trust.providers or not trust.password or not await identity.is_empty():
-        await identity.invitations.end_first()
-        return ""
-    return Addresses(settings.base_url).invitation(await identity.invitations.first())
+async def _no_assertions(_: TokenRequest) -> Issued:
+    raise OAuthRefusal("unsupported_grant_type", "this grant type is not supported")
+
+
+async def _nothing_else(_: Principal, __: str) -> str:
+    """What a person has to do before a client can use a server: nothing, as long as servers know no accounts."""
+    return ""
 
 
 async def _local(_: Mapping[str, str]) -> Principal:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from portkey_mcp.activity.acts import Act, Note, forgotten
-from portkey_mcp.addresses import JOIN
+from portkey_mcp.addresses import JOIN, Addresses
 from portkey_mcp.approval.question import named
 from portkey_mcp.dashboard.forms import FRONT, fields, is_ours
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
@@ -24,6 +24,17 @@ from portkey_mcp.identity.invitations import GONE, Invitation
 from portkey_mcp.identity.passwords import SHORTEST
 from portkey_mcp.model import Principal
 from portkey_mcp.trust import Trust
+
+
+async def first_link(identity: Identity, trust: Trust, addresses: Addresses, *, is_open: bool) -> str:
+    """The link that makes the first person, anew each time; any earlier one is worth nothing then.
+
+    Empty where somebody is there, people come by a provider, or (`is_open`) nobody has to say who they are.
+    """
+    if is_open or trust.providers or not trust.password or not await identity.is_empty():
+        await identity.invitations.end_first()
+        return ""
+    return addresses.invitation(await identity.invitations.first())
 
 
 class _View(NamedTuple):

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from portkey_mcp.approval.question import named
-from portkey_mcp.dashboard.forms import FRONT, fields, is_ours, own_path
+from portkey_mcp.dashboard.forms import AUTHORIZE, FRONT, fields, is_ours, own_path
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
 from portkey_mcp.dashboard.signed_in import People, SignedIn
 from portkey_mcp.errors import StoreDown, Unauthenticated
@@ -100,6 +100,7 @@ class _Desk:
         return self._site.page(
             "sign_in.html",
             status,
+            leads_away=onto.startswith(AUTHORIZE),
             onto=onto,
             error=error,
             email=email,

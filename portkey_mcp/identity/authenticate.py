@@ -53,8 +53,13 @@ class Identity:
         if any(offered):
             raise Unauthenticated("The credential is not valid here.")
         raise Unauthenticated(
-            f"Authentication is required: send `Authorization: Bearer <API key>` or `{API_KEY_HEADER}: <API key>`."
+            f"Authentication is required: send `Authorization: Bearer <API key>` or `{API_KEY_HEADER}: <API key>`.",
+            offered=False,
         )
+
+    def accept(self, kind: Verify) -> None:
+        """Ask one more kind of credential, after those that are asked already."""
+        self._kinds = (*self._kinds, kind)
 
     async def verify(self, credential: str) -> Principal | None:
         """Whose credential this is; None when no kind knows it.
