@@ -239,9 +239,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 max_body=settings.max_body_bytes,
             )
             running.directory = await keepers.directory()
-            running.first_link = await join.first_link(
-                identity, provisioning.trust, oauth.addresses, is_open=settings.auth == "none"
-            )
+            running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
             _mount(settings, running, control, exchange, keepers, counter, keyring)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)

@@ -23,15 +23,16 @@ from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.invitations import GONE, Invitation
 from portkey_mcp.identity.passwords import SHORTEST
 from portkey_mcp.model import Principal
+from portkey_mcp.settings import Auth
 from portkey_mcp.trust import Trust
 
 
-async def first_link(identity: Identity, trust: Trust, addresses: Addresses, *, is_open: bool) -> str:
+async def first_link(identity: Identity, trust: Trust, addresses: Addresses, auth: Auth) -> str:
     """The link that makes the first person, anew each time; any earlier one is worth nothing then.
 
-    Empty where somebody is there, people come by a provider, or (`is_open`) nobody has to say who they are.
+    Empty where somebody is there, people come by a provider, or nobody has to say who they are (`auth: none`).
     """
-    if is_open or trust.providers or not trust.password or not await identity.is_empty():
+    if auth == "none" or trust.providers or not trust.password or not await identity.is_empty():
         await identity.invitations.end_first()
         return ""
     return addresses.invitation(await identity.invitations.first())

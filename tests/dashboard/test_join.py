@@ -11,6 +11,7 @@ from sqlalchemy import text
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.dashboard import join
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN
+from portkey_mcp.settings import Auth
 from portkey_mcp.trust import Provider, Trust
 from tests.dashboard.conftest import PASSWORD, Desk
 
@@ -234,13 +235,18 @@ async def test_when_the_store_is_down_it_is_told_and_nobody_joins(desk: Desk) ->
 
 async def test_the_link_for_the_first_person_is_made_where_one_is_needed_and_ends_the_one_before(desk: Desk) -> None:
     addresses, invitations = Addresses("https://example.com/gw"), desk.identity.invitations
-    first = await join.first_link(desk.identity, Trust(), addresses, is_open=False)
+    first = await join.first_link(desk.identity, Trust(), addresses, "required")
     assert first.startswith("https://example.com/gw/ui/join/")
     assert await invitations.find(first[-43:]) is not None
     corp = Provider("corp", "https://id.example.com", "x")
-    for trust, is_open in ((Trust(), True), (Trust(password=False), False), (Trust(providers=(corp,)), False)):
-        assert await join.first_link(desk.identity, trust, addresses, is_open=is_open) == ""
+    cases: tuple[tuple[Trust, Auth], ...] = (
+        (Trust(), "none"),
+        (Trust(password=False), "required"),
+        (Trust(providers=(corp,)), "required"),
+    )
+    for trust, auth in cases:
+        assert await join.first_link(desk.identity, trust, addresses, auth) == ""
         assert await invitations.find(first[-43:]) is None
-        first = await join.first_link(desk.identity, Trust(), addresses, is_open=False)
+        first = await join.first_link(desk.identity, Trust(), addresses, "required")
     await desk.person("ann")
-    assert await join.first_link(desk.identity, Trust(), addresses, is_open=False) == ""
+    assert await join.first_link(desk.identity, Trust(), addresses, "required") == ""
