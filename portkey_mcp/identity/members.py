@@ -9,12 +9,13 @@ from typing import Literal, get_args
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.errors import Mistake
+from portkey_mcp.errors import Conflict, Mistake
 from portkey_mcp.identity.tables import GroupMemberRow, MembershipRow, PersonRow
 from portkey_mcp.model import DeclaredMember, Role, email_problem, folded_email, label_problem
 
-PersonOrigin = Literal["file", "cli", "dashboard", "sso"]
-"""Who made a person or a membership. What single sign-on made, it also changes and takes away."""
+PersonOrigin = Literal["file", "cli", "dashboard", "api", "invitation", "sso"]
+"""Who made a person or a membership. By `invitation` people made themselves: their address is what they said, unless
+the invitation was for it. What single sign-on made, it also changes and takes away."""
 
 
 async def find(session: AsyncSession, email: str) -> PersonRow | None:
@@ -55,15 +56,15 @@ def refuse_managed(person: PersonRow, membership: MembershipRow) -> None:
     """Refuse to change by hand what a file or single sign-on says.
 
     Raises:
-        Mistake: one of them manages this membership.
+        Conflict: one of them manages this membership.
     """
     if membership.origin == "sso":
-        raise Mistake(
+        raise Conflict(
             f"what {person.email} is in workspace {membership.workspace!r} is decided by the groups of their identity "
             "provider; change `join` in the configuration file, or take them out and add them by hand"
         )
     if membership.origin == "file":
-        raise Mistake(
+        raise Conflict(
             f"what {person.email} is in workspace {membership.workspace!r} is managed by the configuration file; "
             "change it there"
         )

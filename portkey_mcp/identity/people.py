@@ -48,6 +48,10 @@ class Person:
     claimed: tuple[str, ...] = ()
     """The groups that their identity provider named at the last sign-in."""
 
+    def is_called(self, named: str) -> bool:
+        """Whether this is their id or e-mail address, however that is written."""
+        return named == self.id or folded_email(named) == folded_email(self.email)
+
 
 class People:
     """Adds, changes, lists and removes people, and says who they are."""
