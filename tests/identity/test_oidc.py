@@ -186,10 +186,10 @@ async def test_what_one_provider_sends_back_is_worth_nothing_at_anothers_callbac
     async with small_provider() as evil:
         corp, other = configured(small), configured(evil, id="evil")
         response = await desk.sent_back(other)
-        with pytest.raises(Unauthenticated, match="begin again"):
+        with pytest.raises(Unauthenticated, match="was used already"):
             await desk.take(corp, response)
         response = await desk.sent_back(corp)
-        with pytest.raises(Unauthenticated, match="begin again"):
+        with pytest.raises(Unauthenticated, match="was used already"):
             await desk.take(other, response)
         assert "token" not in small.asked + evil.asked
 
@@ -197,14 +197,14 @@ async def test_what_one_provider_sends_back_is_worth_nothing_at_anothers_callbac
 async def test_a_state_is_good_once(desk: Desk, small: SmallProvider) -> None:
     response = await desk.sent_back(configured(small))
     await desk.take(configured(small), response)
-    with pytest.raises(Unauthenticated, match="begin again"):
+    with pytest.raises(Unauthenticated, match="was used already"):
         await desk.take(configured(small), response)
 
 
 async def test_a_state_is_good_in_the_browser_only_that_it_was_made_in(desk: Desk, small: SmallProvider) -> None:
     response = await desk.sent_back(configured(small))
     for browser in (new_browser(), "short", "x" * 43):
-        with pytest.raises(Unauthenticated, match="begin again"):
+        with pytest.raises(Unauthenticated, match="was used already"):
             await desk.take(configured(small), response, browser)
     assert (await desk.take(configured(small), response)).subject == "s-1"
 
