@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp import __version__
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
@@ -34,6 +35,7 @@ from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
+from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
@@ -135,6 +137,7 @@ class _Keepers:
     policies: Policies
     approvals: Approvals
     record: Record
+    audit: Audit
 
     @classmethod
     def of(cls, database: Database, keyring: KeyRing) -> "_Keepers":
@@ -146,6 +149,7 @@ class _Keepers:
             Policies(database),
             Approvals(database, keyring),
             Record(database),
+            Audit(database),
         )
 
     async def directory(self) -> Directory:
@@ -166,10 +170,11 @@ class _Keepers:
         await self.sessions.tidy()
 
     async def flush(self) -> None:
-        """Write what waits, at the end."""
+        """Write what waits, at the end; first what cannot fail."""
+        await self.audit.flush()
+        await self.record.flush()
         await self.record_use()
         await self.definitions.flush()
-        await self.record.flush()
 
 
 @asynccontextmanager
@@ -238,6 +243,7 @@ def _beside(keepers: _Keepers, links: LinkPool, running: _Running) -> list[Calla
         partial(_tidy, keepers),
         keepers.definitions.run,
         keepers.record.run,
+        keepers.audit.run,
     ]
 
 
@@ -260,14 +266,21 @@ def _mount(
     site = Site(addresses, directory, LOCAL_ADMIN if is_open else None, whence)
     signed_in = SignedIn(keepers.sessions, keepers.identity, addresses.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
-    control.include_router(sign_in.router(site, signed_in, keepers.identity))
+    control.include_router(sign_in.router(site, signed_in, keepers.identity, keepers.audit.note))
     control.include_router(front.router(site, signed_in))
     services = admin.Services(
-        keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
+        keepers.registry,
+        keepers.identity,
+        keepers.policies,
+        keepers.definitions,
+        keepers.approvals,
+        counter,
+        keepers.audit,
     )
-    control.include_router(admin.router(services, authenticate, directory, addresses.origin, whence))
+    note = keepers.audit.note
+    control.include_router(admin.router(services, authenticate, directory, addresses.origin, whence, note))
     running.entrance = Entrance(
-        exchange, Admission(authenticate), directory, _hosts(settings), control, settings.proxies
+        exchange, Admission(authenticate), directory, _hosts(settings), control, settings.proxies, Witness(note)
     )
 
 

@@ -10,7 +10,9 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.types import Scope
 
 from portkey_mcp import __version__
+from portkey_mcp.activity.acts import Note, forgotten
 from portkey_mcp.admin.approvals import ApprovalsDesk
+from portkey_mcp.admin.audit import AuditDesk
 from portkey_mcp.admin.definitions import DefinitionsDesk
 from portkey_mcp.admin.desk import Authenticate, Desk
 from portkey_mcp.admin.explain import ExplainDesk
@@ -47,13 +49,14 @@ def router(
     directory: Callable[[], Directory],
     origin: str,
     address_of: Callable[[Scope], str] = lambda scope: "",
+    note: Note = forgotten,
 ) -> APIRouter:
     """All routes.
 
     `origin` is the gateway's public one; `directory` the snapshot that it serves; `address_of` tells where a request
-    comes from, empty where nobody can say.
+    comes from, empty where nobody can say; `note` hears whose credential came, and whose was refused.
     """
-    desk = Desk(authenticate, directory, origin, address_of)
+    desk = Desk(authenticate, directory, origin, address_of, note)
     routes = APIRouter(
         prefix=PREFIX,
         route_class=desk.route(),
@@ -90,6 +93,7 @@ def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
         ("/approvals", "GET", approvals.list_approvals),
         ("/approvals/{ident}", "GET", approvals.read_approval),
         ("/approvals/{ident}", "POST", approvals.decide_approval),
+        ("/audit", "GET", AuditDesk(services).list_acts),
     ]
 
 

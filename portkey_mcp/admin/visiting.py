@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.admin.desk import Asker, no_workspace
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.errors import NotFound
@@ -28,6 +29,7 @@ class Services:
     definitions: Definitions
     approvals: Approvals
     counter: Counter
+    audit: Audit
 
 
 @dataclass(frozen=True, slots=True)

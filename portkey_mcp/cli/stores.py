@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from portkey_mcp.activity.acts import Act
+from portkey_mcp.activity.audit import Audit
+from portkey_mcp.cli.who import whoever
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import McpServer, Workspace
@@ -24,6 +27,11 @@ class Stores:
     policies: Policies
     database: Database
     """For the rooms that only some commands ask."""
+    audit: Audit
+
+    def note(self, act: Act) -> None:
+        """Take note of an act: of whoever runs the command, unless it says whose. Written when the command ends."""
+        self.audit.note(act if act.who or act.actor else replace(act, who=whoever()))
 
     async def workspace(self, slug: str) -> Workspace:
         """A workspace.
@@ -61,6 +69,10 @@ async def opened(settings: Settings) -> AsyncIterator[Stores]:
         registry, identity = Registry(database, keyring), Identity(database)
         if settings.config is not None:
             await Provisioning(registry, identity).apply(settings.config)
-        yield Stores(registry, identity, Policies(database), database)
+        audit = Audit(database)
+        try:
+            yield Stores(registry, identity, Policies(database), database, audit)
+        finally:
+            await audit.flush()
     finally:
         await database.close()

@@ -19,6 +19,7 @@ from portkey_mcp.gateway.caller import Network, address_of
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
+from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.model import Directory, Endpoint, Principal, Visit
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -42,7 +43,7 @@ class Entrance:
     """The outermost application: MCP endpoints are served here, everything else by `rest`.
 
     `directory` gives the current snapshot; `hosts` are the names, besides loopback and host aliases, that this
-    gateway answers to; `proxies` may say for whom they ask.
+    gateway answers to; `proxies` may say for whom they ask; `witness` hears who came and who was turned away.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Entrance:
         hosts: Collection[str],
         rest: ASGIApp,
         proxies: Sequence[Network] = (),
+        witness: Witness | None = None,
     ) -> None:
         self._exchange = exchange
         self._admission = admission
@@ -60,6 +62,7 @@ class Entrance:
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._rest = rest
         self._proxies = proxies
+        self._witness = witness
         self._served = Directory()
         self._visits: dict[tuple[str, Place, str], Visit] = {}
         self._known_hosts = lru_cache(REMEMBERED)(self._is_known)
@@ -95,7 +98,12 @@ class Entrance:
         address = address_of(scope, self._proxies)
 
         async def admit() -> Visit:
-            return self._visit(place, await self._admission.admit(headers), address)
+            try:
+                principal = await self._admission.admit(headers)
+            except Unauthenticated as refusal:
+                self._turn_away(place, headers, address, refusal)
+                raise
+            return self._visit(place, principal, address)
 
         visit = await admit()
         if scope["method"] == "HEAD":
@@ -122,7 +130,14 @@ class Entrance:
             if len(self._visits) >= REMEMBERED:
                 self._visits.clear()
             self._visits[key] = visit
+            if self._witness is not None:
+                self._witness.met(visit)
         return visit
+
+    def _turn_away(self, place: Place, headers: Mapping[str, str], address: str, refusal: Unauthenticated) -> None:
+        if self._witness is not None:
+            workspace = place[0] if place and place[0] in self._directory().workspaces else ""
+            self._witness.refused(headers, address, workspace, str(refusal))
 
     async def _near(self, headers: Mapping[str, str], send: Send) -> bool:
         """Turn away what a browser was tricked into sending (DNS rebinding; 2025-11-25 transports, Security)."""

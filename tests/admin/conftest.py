@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.admin.api import router
 from portkey_mcp.admin.visiting import Services
 from portkey_mcp.approval.approvals import Approvals
@@ -82,6 +83,7 @@ class House:
                 lambda: self.directory,
                 ORIGIN,
                 lambda scope: address,
+                self.services.audit.note,
             )
         )
         said = {"authorization": f"Bearer {self.keys.get(key, key)}"} if key is not None else {}
@@ -102,7 +104,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         approvals = Approvals(database, keyring, made.now)
         definitions = Definitions(database)
         await definitions.refresh()
-        made.services = Services(registry, Identity(database), Policies(database), definitions, approvals, counter)
+        audit = Audit(database, now=made.now)
+        made.services = Services(
+            registry, Identity(database), Policies(database), definitions, approvals, counter, audit
+        )
         made.directory = await registry.directory()
         assert made.directory.workspaces["demo"].policy == EMPTY
         for name, role in (("boss", "admin"), ("ci", "member"), ("other-ci", "member")):

@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.dashboard import approve, front, sign_in
@@ -40,6 +41,7 @@ class Desk:
     approvals: Approvals
     identity: Identity
     sessions: BrowserSessions
+    audit: Audit
     late: timedelta = field(default_factory=timedelta)
     keys: dict[str, str] = field(default_factory=dict)
     whose: dict[str, Principal] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Desk:
         authenticate = authenticate or self.identity.authenticate
         site = Site(Addresses(origin), lambda: DIRECTORY, local, lambda scope: address)
         app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
-        app.include_router(sign_in.router(site, signed_in, self.identity))
+        app.include_router(sign_in.router(site, signed_in, self.identity, self.audit.note))
         app.include_router(front.router(site, signed_in))
         said = {"sec-fetch-site": "same-origin"} if headers is None else headers
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=origin, headers=dict(said))
@@ -109,7 +111,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     identity.passwords = Passwords(database, identity.people, cheap, lambda: made.late.total_seconds())
-    made = Desk(database, Approvals(database, keyring, now), identity, BrowserSessions(database, now))
+    approvals, sessions = Approvals(database, keyring, now), BrowserSessions(database, now)
+    made = Desk(database, approvals, identity, sessions, Audit(database, now=now))
     await made.key("caller")
     yield made
     await database.close()
