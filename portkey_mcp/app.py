@@ -36,7 +36,10 @@ from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.gateway.witness import Witness
-from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity, Verify
+from portkey_mcp.identity.fetching import Fetching
+from portkey_mcp.identity.foreign import ForeignTokens
+from portkey_mcp.identity.jwks import KeySets
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.registry.definitions import Definitions
@@ -140,10 +143,11 @@ class _Keepers:
     audit: Audit
 
     @classmethod
-    def of(cls, database: Database, keyring: KeyRing) -> "_Keepers":
+    def of(cls, database: Database, keyring: KeyRing, *kinds: Verify) -> "_Keepers":
+        """Build them; `kinds` are further kinds of credentials."""
         return cls(
             Registry(database, keyring),
-            Identity(database),
+            Identity(database, *kinds),
             BrowserSessions(database),
             Definitions(database),
             Policies(database),
@@ -182,7 +186,9 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
     """Open everything in order, and close it in reverse."""
     database = await Database.open(settings.data)
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
-    keepers = _Keepers.of(database, keyring)
+    fetching = Fetching()
+    foreign = ForeignTokens(lambda: provisioning.trust, fetching, KeySets(fetching))
+    keepers = _Keepers.of(database, keyring, foreign.verify)
     registry, identity = keepers.registry, keepers.identity
     provisioning = Provisioning(registry, identity)
     tracing = telemetry.start(__version__)
@@ -231,6 +237,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
     finally:
         with anyio.CancelScope(shield=True):
             await keepers.flush()
+            await fetching.close()
             await database.close()
             await anyio.to_thread.run_sync(tracing.close)
 

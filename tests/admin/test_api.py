@@ -22,6 +22,7 @@ ROUTES = {
     "/definitions/{server}/{name}": {"get", "post"},
     "/approvals": {"get"},
     "/approvals/{ident}": {"get", "post"},
+    "/audit": {"get"},
 }
 
 
