@@ -56,7 +56,10 @@ class Fetching:
             await http.aclose()
 
     async def _ask(self, method: str, url: str, **more: Any) -> Json:
-        host = urlsplit(url).netloc
+        try:
+            host = urlsplit(url).netloc
+        except ValueError:
+            raise IssuerDown(f"{url!r} is no URL") from None
         try:
             # Whoever waits for an answer may leave; others wait for the same one, and the time is bounded anyway.
             with anyio.CancelScope(shield=True), anyio.fail_after(self._seconds):
