@@ -14,6 +14,9 @@ from portkey_mcp.activity.audit import LARGEST_PAGE, Noted, Wanted
 from portkey_mcp.admin.desk import Asking
 from portkey_mcp.admin.visiting import Services
 
+FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Moments that are asked for; nearer to the ends of time there is no other offset."""
+
 LATEST_ID = 2**63 - 1
 """No row of any store has a larger one."""
 
@@ -47,7 +50,9 @@ class Acts(BaseModel):
 Named = Annotated[str | None, Query(description=f"Only these: one of {', '.join(ACTS)}.", max_length=50)]
 Who = Annotated[str | None, Query(description="Only those of this id, e-mail address or name.", max_length=300)]
 Outcome = Annotated[Literal["done", "refused"] | None, Query(description="Only those that ended so.")]
-Since = Annotated[AwareDatetime | None, Query(description="Only those since then, with an offset to UTC.")]
+Since = Annotated[
+    AwareDatetime | None, Query(description="Only those since then, with an offset to UTC.", ge=FIRST, le=LAST)
+]
 Before = Annotated[int | None, Query(description="`next` of the page before.", ge=1, le=LATEST_ID)]
 Limit = Annotated[int, Query(description="How many at most.", ge=1, le=LARGEST_PAGE)]
 

@@ -83,7 +83,15 @@ async def test_acts_are_found_by_outcome_and_moment(house: House) -> None:
 
 @pytest.mark.parametrize(
     "params",
-    [{"limit": 0}, {"limit": 501}, {"before": 0}, {"before": 2**64}, {"since": "2026-11-22"}, {"outcome": "x"}],
+    [
+        {"limit": 0},
+        {"limit": 501},
+        {"before": 0},
+        {"before": 2**64},
+        {"since": "2026-11-22"},
+        {"outcome": "x"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+    ],
 )
 async def test_what_is_no_question_is_refused(house: House, params: dict[str, str | int]) -> None:
     async with house.client() as client:
