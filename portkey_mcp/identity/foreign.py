@@ -16,7 +16,7 @@ from typing import Final
 import anyio
 
 from portkey_mcp.errors import Unauthenticated
-from portkey_mcp.identity.claims import claim_problem, kind_problem, principal_of
+from portkey_mcp.identity.services import claim_problem, kind_problem, principal_of
 from portkey_mcp.identity.fetching import SECONDS, Fetching, IssuerDown
 from portkey_mcp.identity.jwks import KeySets
 from portkey_mcp.identity.signed import LONGEST, Signed, is_signed, read, seconds, time_problem

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from portkey_mcp.identity.claims import MOST_GROUPS, claim, claim_problem, kind_problem, principal_of
+from portkey_mcp.identity.services import MOST_GROUPS, claim, claim_problem, kind_problem, principal_of
 from portkey_mcp.identity.signed import Signed
 from portkey_mcp.model import Principal
 from portkey_mcp.trust import TrustedIssuer
