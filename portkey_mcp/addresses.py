@@ -5,7 +5,7 @@ of itself. The public URL may have a path, where a reverse proxy takes that off 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,7 +25,27 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 def place_of(path: str) -> Place | None:
     """The place that a path leads to, in any case, with or without a slash at its end; None for what is no endpoint."""
     parts = tuple(part for part in path.lower().split("/") if part)
-    return parts[:-1] if parts and parts[-1] == "mcp" and len(parts) <= 3 else None
+    return parts[:-1] if parts and parts[-1] == "mcp" and len(parts) <= 3 and parts[0] != KEYS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a request leads: a place, by which path and host alias, and whether nothing there speaks of OAuth."""
+
+    place: Place
+    path: str
+    alias: str = ""
+    keys: bool = False
+
+
+def spot_of(path: str, host: str, aliases: Mapping[str, str], key_hosts: Collection[str] = ()) -> Spot | None:
+    """Where a path leads under a host, in lower case and without port; None for what is no endpoint."""
+    alias = host if host in aliases else ""
+    keys = path.lower().startswith(f"/{KEYS}/")
+    place = place_of(path[len(KEYS) + 1 :] if keys else path)
+    if place == () and alias:
+        place = tuple(aliases[alias].lower().split("/"))
+    return None if place is None else Spot(place, path, alias, keys or alias in key_hosts)
 
 
 def path_of(place: Place) -> str:

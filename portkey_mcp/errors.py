@@ -7,10 +7,14 @@ PortkeyError
 ├── Refusal              the gateway says no, by rule
 │   ├── Unauthenticated  no credential, or one that does not verify
 │   ├── Forbidden        known, but not allowed here
+│   │   └── ScopeNeeded  the credential was not granted what this takes; its person can grant it
 │   ├── NotFound         no such endpoint, session, tool, prompt or resource
 │   ├── InvalidRequest   the message is wrong; carries the JSON-RPC code
+│   ├── ClientRefused    an OAuth client that names itself by a URL is not one that may come in
 │   └── Refused          policy does not let this call pass; says what, why, and what would help
 ├── StoreDown            counts or approvals cannot be read or written just now
+├── ProviderDown         an identity provider gave no answer, or none that says anything
+├── NotFetched           a URL that came from outside was not asked, or gave no answer that may be used
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
 └── UpstreamDown         the upstream gave no answer
     └── UpstreamTimeout  it was given its time
@@ -51,11 +55,23 @@ class Refusal(PortkeyError):
 
 
 class Unauthenticated(Refusal):
-    """No credential was sent, or it does not verify."""
+    """No credential was sent, or it does not verify; `offered` says which."""
+
+    def __init__(self, message: str, *, offered: bool = True) -> None:
+        super().__init__(message)
+        self.offered = offered
 
 
 class Forbidden(Refusal):
     """The principal is known and may not enter here."""
+
+
+class ScopeNeeded(Forbidden):
+    """The credential lacks a scope; `scopes` are all that the request takes (RFC 6750, section 3.1)."""
+
+    def __init__(self, message: str, scopes: Sequence[str]) -> None:
+        super().__init__(message)
+        self.scopes = tuple(scopes)
 
 
 class NotFound(Refusal):
@@ -100,8 +116,41 @@ class Refused(Refusal):
         return self.text
 
 
+@dataclass
+class ClientRefused(Refusal):
+    """A client that names itself by the URL of its metadata document does not come in.
+
+    `text` is for the person who signs in. `retry_after` is in seconds, None where waiting does not help.
+    """
+
+    text: str
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class StoreDown(PortkeyError):
     """The store cannot be read or written just now; `str()` says why, for the log."""
+
+
+class ProviderDown(PortkeyError):
+    """An identity provider cannot be asked just now, or answers what nobody can use; `str()` is for a person."""
+
+
+@dataclass
+class NotFetched(PortkeyError):
+    """What a URL from outside leads to was not fetched: a rule forbids to ask there, or what came is no good.
+
+    `reason` is a sentence for a person. Where it tells what this network looks like (names, addresses, what listens),
+    `inside` is set: then it is for the log and for administrators, never for whoever gave the URL.
+    """
+
+    reason: str
+    inside: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass

@@ -5,6 +5,7 @@ read by the OpenTelemetry SDK itself.
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ Auth = Literal["required", "none"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "PORTKEY_MCP_"
+PATH = re.compile(r"(?:/[A-Za-z0-9_~-]+)*")
+"""The path of a public URL."""
 
 
 class Settings(BaseSettings):
@@ -33,7 +36,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535)
     """0 lets the system choose a free one."""
     public_url: str = ""
-    """Origin under which clients reach the gateway, without a path; every absolute URL is made from it."""
+    """URL under which clients reach the gateway; every absolute URL is made from it.
+
+    It has a path where a reverse proxy serves the gateway below one."""
     auth: Auth = "required"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     call_timeout_seconds: float = Field(default=300, gt=0)
@@ -131,8 +136,11 @@ def origin_problem(url: str) -> str:
         good = False
     if not good:
         return f"{url!r} is no http(s) URL; expected an origin like https://mcp.example.com"
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        return f"{url!r} has more than an origin; expected {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if parts.query or parts.fragment or parts.username is not None:
+        plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        return f"{url!r} has more than an origin and a path; expected {plain}"
+    if not PATH.fullmatch(parts.path.rstrip("/")):
+        return f"{url!r} has a path that cannot be one; expected letters, digits, - and _ between slashes"
     return ""
 
 

@@ -1,6 +1,14 @@
 import pytest
 
-from portkey_mcp.errors import InvalidRequest, Mistake, UpstreamDown, UpstreamError, UpstreamTimeout
+from portkey_mcp.errors import (
+    ClientRefused,
+    InvalidRequest,
+    Mistake,
+    NotFetched,
+    UpstreamDown,
+    UpstreamError,
+    UpstreamTimeout,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,11 @@ def test_a_server_that_is_down_is_named_with_the_reason() -> None:
 
 def test_an_invalid_request_reads_as_its_message() -> None:
     assert str(InvalidRequest(-32600, "Not a request")) == "Not a request"
+
+
+def test_what_was_not_fetched_and_who_was_refused_is_told_in_words() -> None:
+    assert str(NotFetched("the address 10.0.0.1 of h is private", inside=True)).startswith("the address")
+    assert str(ClientRefused("Clients of h are not accepted here.", 30.0)) == "Clients of h are not accepted here."
 
 
 def test_errors_can_be_raised_twice_with_their_traceback() -> None:

@@ -75,11 +75,16 @@ def test_every_wrong_value_is_reported_with_its_variable(monkeypatch: pytest.Mon
         ("http://127.0.0.1:8080/", ""),
         ("mcp.example.com", "'mcp.example.com' is no http(s) URL; expected an origin like https://mcp.example.com"),
         ("https://x:99999", "'https://x:99999' is no http(s) URL; expected an origin like https://mcp.example.com"),
-        ("https://x/gateway", "'https://x/gateway' has more than an origin; expected https://x"),
-        ("https://me:pw@x:1", "'https://me:pw@x:1' has more than an origin; expected https://x:1"),
+        ("https://x/tools/gateway/", ""),
+        (
+            "https://x/a b",
+            "'https://x/a b' has a path that cannot be one; expected letters, digits, - and _ between slashes",
+        ),
+        ("https://x/a?b", "'https://x/a?b' has more than an origin and a path; expected https://x/a"),
+        ("https://me:pw@x:1", "'https://me:pw@x:1' has more than an origin and a path; expected https://x:1"),
     ],
 )
-def test_a_public_url_is_an_origin(url: str, problem: str) -> None:
+def test_a_public_url_is_an_origin_and_may_have_a_path(url: str, problem: str) -> None:
     assert origin_problem(url) == problem
 
 

@@ -18,8 +18,11 @@ MOST_FIELDS: Final = 8
 FRONT: Final = "/ui/"
 """The front page: where one goes on when nothing better is known."""
 
-LONGEST_PATH: Final = 2000
-OWN_PATH: Final = re.compile(r"/ui/(?:[A-Za-z0-9_~-]+/)*[A-Za-z0-9_~-]*(?:\?[!-\[\]-~]*)?")
+AUTHORIZE: Final = "/authorize"
+"""Where OAuth clients send people (RFC 6749, section 3.1)."""
+
+LONGEST_PATH: Final = 6000
+OWN_PATH: Final = re.compile(r"(?:/ui/(?:[A-Za-z0-9_~-]+/)*[A-Za-z0-9_~-]*|/authorize)(?:\?[!-\[\]-~]*)?")
 """A page of ours and its query. No dots, percent signs or backslashes in the path: browsers read it as it is."""
 
 

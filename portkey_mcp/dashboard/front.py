@@ -1,4 +1,4 @@
-"""The front page, `/ui/`: who is signed in, what they may do in which workspace, and the way out."""
+"""The front page, `/ui/`: who is signed in, what they may do where, which apps they let in, and the way out."""
 
 from typing import Final, NamedTuple
 
@@ -6,12 +6,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from portkey_mcp.approval.question import named
+from portkey_mcp.dashboard.apps import apps_of
 from portkey_mcp.dashboard.forms import FRONT
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.errors import StoreDown
 from portkey_mcp.identity.sessions import BrowserSession
 from portkey_mcp.model import Directory, Principal
+from portkey_mcp.oauth.grants import Grants
 
 BROWSERS: Final = (
     ("Edg", "Edge"),
@@ -47,8 +49,8 @@ class _Browser(NamedTuple):
     is_this: bool
 
 
-def router(site: Site, signed_in: SignedIn) -> APIRouter:
-    """The route of the front page."""
+def router(site: Site, signed_in: SignedIn, grants: Grants) -> APIRouter:
+    """The route of the front page. `grants` are what apps were allowed."""
     local = site.local
 
     async def show(request: Request) -> Response:
@@ -57,6 +59,7 @@ def router(site: Site, signed_in: SignedIn) -> APIRouter:
             if principal is None:
                 return site.onward(SIGN_IN)
             sessions = [] if local else await signed_in.sessions(request, principal)
+            apps = [] if local else apps_of(await grants.of_person(principal.id))
         except StoreDown:
             return site.store_down("Nothing can be shown")
         return site.page(
@@ -64,6 +67,7 @@ def router(site: Site, signed_in: SignedIn) -> APIRouter:
             who=named(principal.name),
             is_local=local is not None,
             places=_places(principal, site.directory()),
+            apps=apps,
             browsers=[_browser(one) for one in sessions],
         )
 

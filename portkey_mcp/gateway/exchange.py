@@ -15,6 +15,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.types import Send
 
 from portkey_mcp.cut import Cuttable, WasCut
+from portkey_mcp.gateway.admission import check_scope
 from portkey_mcp.gateway.answer import rpc_error, status_of
 from portkey_mcp.gateway.arrival import Arrival, accepted
 from portkey_mcp.gateway.call import Call
@@ -90,6 +91,8 @@ class Exchange:
             await send_json(arrival.send, 415, _error("With an Origin, Content-Type must be application/json"))
             return
         message = read(body, arrival.headers, arrival.duplicates)
+        if arrival.visit.principal.scopes is not None and isinstance(message, InRequest):
+            check_scope(arrival.visit.principal, message.method)
         session = self._session(arrival, message)
         if isinstance(message, InRequest):
             await self._request(arrival, message, session, may_stream)

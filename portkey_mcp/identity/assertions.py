@@ -57,7 +57,7 @@ async def verify_id_jag(
 
     Raises:
         AssertionRefused: it is not one to take.
-        IssuerDown: the provider's keys cannot be fetched; nothing is wrong with the assertion, to be tried again.
+        ProviderDown: the provider's keys cannot be fetched; nothing is wrong with the assertion, to be tried again.
     """
     token = read(assertion)
     if token is None or token.typ != TYPE:

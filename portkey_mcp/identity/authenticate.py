@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from portkey_mcp.errors import StoreDown, Unauthenticated
 from portkey_mcp.identity.keys import ApiKey, ApiKeys, KeyOrigin
+from portkey_mcp.identity.logins import Logins
 from portkey_mcp.identity.passwords import Passwords
 from portkey_mcp.identity.people import People
 from portkey_mcp.model import DeclaredKey, DeclaredMember, Principal, Role
@@ -30,6 +31,7 @@ class Identity:
     def __init__(self, database: Database, *further: Verify) -> None:
         self.people = People(database)
         self.passwords = Passwords(database, self.people)
+        self.logins = Logins(database, self.people)
         self._keys = ApiKeys(database, self.people)
         self._kinds: tuple[Verify, ...] = (self._keys.verify, *further)
 
@@ -49,8 +51,13 @@ class Identity:
         if any(offered):
             raise Unauthenticated("The credential is not valid here.")
         raise Unauthenticated(
-            f"Authentication is required: send `Authorization: Bearer <API key>` or `{API_KEY_HEADER}: <API key>`."
+            f"Authentication is required: send `Authorization: Bearer <API key>` or `{API_KEY_HEADER}: <API key>`.",
+            offered=False,
         )
+
+    def accept(self, kind: Verify) -> None:
+        """Ask one more kind of credential, after those that are asked already."""
+        self._kinds = (*self._kinds, kind)
 
     async def verify(self, credential: str) -> Principal | None:
         """Whose credential this is; None when no kind knows it.

@@ -15,10 +15,10 @@ from typing import Final
 
 import anyio
 
-from portkey_mcp.errors import Unauthenticated
-from portkey_mcp.identity.services import claim_problem, kind_problem, principal_of
-from portkey_mcp.identity.fetching import SECONDS, Fetching, IssuerDown
+from portkey_mcp.errors import ProviderDown, Unauthenticated
+from portkey_mcp.identity.fetching import SECONDS, Fetching
 from portkey_mcp.identity.jwks import KeySets
+from portkey_mcp.identity.services import claim_problem, kind_problem, principal_of
 from portkey_mcp.identity.signed import LONGEST, Signed, is_signed, read, seconds, time_problem
 from portkey_mcp.model import Principal
 from portkey_mcp.trust import Trust, TrustedIssuer
@@ -147,7 +147,7 @@ class ForeignTokens:
             return await self._signed(token, issuer)
         except Unauthenticated as refusal:
             return _Refused(str(refusal), self._now() + VOUCHED_FOR)
-        except IssuerDown as error:
+        except ProviderDown as error:
             log.warning("a token cannot be checked: %s", error)
             return _Refused(DOWN, self._now() + DOWN_FOR)
 
@@ -178,9 +178,13 @@ class ForeignTokens:
         with anyio.move_on_after(SECONDS) as waiting:
             await self._at_once.acquire()
         if waiting.cancelled_caught:
-            raise IssuerDown(f"too many questions wait for {issuer.issuer}")
+            raise ProviderDown(f"too many questions wait for {issuer.issuer}")
         try:
-            claims = await self._fetching.post(issuer.introspection_url, form, issuer.client_id, issuer.client_secret)
+            # Whoever asks may leave, and others wait for the same answer; its time is bounded anyway.
+            with anyio.CancelScope(shield=True):
+                claims = await self._fetching.answer(
+                    issuer.introspection_url, issuer.issuer, form, issuer.client_id, issuer.client_secret
+                )
         finally:
             self._at_once.release()
         if claims.get("active") is not True:

@@ -15,7 +15,8 @@ import anyio
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.jwk import JWKRegistry, Key
 
-from portkey_mcp.identity.fetching import Fetching, IssuerDown
+from portkey_mcp.errors import ProviderDown
+from portkey_mcp.identity.fetching import Fetching, usable_url
 from portkey_mcp.identity.signed import ALGORITHMS, Signed, text_of
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class KeySets:
         `url` is where the set is; empty: where the issuer's metadata says.
 
         Raises:
-            IssuerDown: nothing is known of the provider's keys, and it gives none now.
+            ProviderDown: nothing is known of the provider's keys, and it gives none now.
         """
         if text_of(token.header.get("alg")) not in ALGORITHMS:
             return []
@@ -99,7 +100,7 @@ class KeySets:
         """Fetch a set, unless that was tried just now. Where somebody else fetches it, their answer is everybody's.
 
         Raises:
-            IssuerDown: there is none that could be believed.
+            ProviderDown: there is none that could be believed.
         """
         if held.lock.locked() and not waits:
             return
@@ -111,11 +112,13 @@ class KeySets:
             if self._clock() - held.tried < (PAUSE if usable else FIRST_PAUSE):
                 if usable:
                     return
-                raise IssuerDown(held.why)
+                raise ProviderDown(held.why)
             held.tried = self._clock()
             try:
-                keys = await self._fetch(issuer, url)
-            except IssuerDown as error:
+                # Whoever waits may leave, and others wait for the same answer; its time is bounded anyway.
+                with anyio.CancelScope(shield=True):
+                    keys = await self._fetch(issuer, url)
+            except ProviderDown as error:
                 self._tell(held, issuer, str(error))
                 if not usable:
                     raise
@@ -131,10 +134,10 @@ class KeySets:
         held.why = why
 
     async def _fetch(self, issuer: str, url: str) -> tuple[_Known, ...]:
-        found = (await self._fetching.get(url or await self._url(issuer))).get("keys")
+        found = (await self._fetching.document(url or await self._url(issuer), issuer)).get("keys")
         keys = tuple(_known(found[:MOST_KEYS])) if isinstance(found, list) else ()
         if not keys:
-            raise IssuerDown(f"the key set of {issuer} has no key that can be used")
+            raise ProviderDown(f"the key set of {issuer} has no key that can be used")
         return keys
 
     async def _url(self, issuer: str) -> str:
@@ -145,18 +148,18 @@ class KeySets:
         why = ""
         for place in metadata_urls(issuer):
             try:
-                found = await self._fetching.get(place)
-            except IssuerDown as error:
+                found = await self._fetching.document(place, issuer)
+            except ProviderDown as error:
                 why = str(error)
                 continue
             url = text_of(found.get("jwks_uri"))
             if found.get("issuer") != issuer:
                 why = f"the metadata at {place} is that of another issuer"
-            elif urlsplit(url).scheme != "https" and urlsplit(url)[:2] != urlsplit(issuer)[:2]:
+            elif not usable_url(url):
                 why = f"the metadata at {place} names no key set that could be trusted"
             else:
                 return url
-        raise IssuerDown(why)
+        raise ProviderDown(why)
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:

@@ -16,14 +16,18 @@ from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.dashboard import approve, front, sign_in
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
+from portkey_mcp.egress import Egress
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.passwords import Passwords
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Endpoint, Principal, Visit, Workspace
+from portkey_mcp.oauth.documents import ClientDocuments
+from portkey_mcp.oauth.server import OAuthServer
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
+from portkey_mcp.trust import Trust
 from portkey_mcp.wire import Json
 
 ORIGIN = "http://gateway.example"
@@ -91,10 +95,20 @@ class Desk:
         app = FastAPI()
         signed_in = SignedIn(self.sessions, self.identity, origin)
         authenticate = authenticate or self.identity.authenticate
-        site = Site(Addresses(origin), lambda: DIRECTORY, local, lambda scope: address)
+        addresses, trust = Addresses(origin), Trust()
+        site = Site(addresses, lambda: DIRECTORY, local, lambda scope: address)
+        oauth = OAuthServer.of(
+            self.database,
+            self.identity.people,
+            ClientDocuments(Egress()),
+            addresses,
+            lambda: trust,
+            site.directory,
+            site.address_of,
+        )
         app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
-        app.include_router(sign_in.router(site, signed_in, self.identity, self.audit.note))
-        app.include_router(front.router(site, signed_in))
+        app.include_router(sign_in.router(site, signed_in, self.identity, note=self.audit.note))
+        app.include_router(front.router(site, signed_in, oauth.grants))
         said = {"sec-fetch-site": "same-origin"} if headers is None else headers
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=origin, headers=dict(said))
 

@@ -251,7 +251,7 @@ async def test_what_strangers_send_is_remembered_only_where_it_is_short() -> Non
             assert (await browser.post(f"/team/{long}/mcp", LIST)).status == 404
         app = browser.app
         assert isinstance(app, Entrance)
-        assert app._known_hosts.cache_info().currsize + app._places.cache_info().currsize < 10
+        assert app._known_hosts.cache_info().currsize + app._spots.cache_info().currsize < 10
 
 
 async def test_what_was_read_of_a_path_or_a_host_is_forgotten_with_the_directory() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from portkey_mcp.errors import ProviderDown
 from portkey_mcp.identity.assertions import Assertion, AssertionRefused, verify_id_jag
-from portkey_mcp.identity.fetching import Fetching, IssuerDown
+from portkey_mcp.identity.fetching import Fetching
 from portkey_mcp.identity.jwks import KeySets
 from portkey_mcp.trust import Enterprise
 from portkey_mcp.wire import Json
@@ -42,13 +43,9 @@ def claims(idp: Issuer, **other: Any) -> Json:
 
 
 async def verified(idp: Issuer, assertion: str, client_id: str = "claude", trusted: str = "") -> Assertion:
-    fetching = Fetching()
-    try:
-        enterprises = [Enterprise("https://other.example"), Enterprise(trusted or idp.url)]
-        keys = KeySets(fetching)
-        return await verify_id_jag(assertion, enterprises, keys, audience=OURS, client_id=client_id, now=NOW)
-    finally:
-        await fetching.close()
+    enterprises = [Enterprise("https://other.example"), Enterprise(trusted or idp.url)]
+    keys = KeySets(Fetching())
+    return await verify_id_jag(assertion, enterprises, keys, audience=OURS, client_id=client_id, now=NOW)
 
 
 def jag(idp: Issuer, header: Json | None = None, **other: Any) -> str:
@@ -139,5 +136,5 @@ async def test_a32_only_the_providers_own_key_signs(idp: Issuer) -> None:
 
 async def test_a_provider_that_is_down_says_nothing_against_the_assertion(idp: Issuer) -> None:
     idp.broken = True
-    with pytest.raises(IssuerDown):
+    with pytest.raises(ProviderDown):
         await verified(idp, jag(idp))

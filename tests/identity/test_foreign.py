@@ -51,7 +51,6 @@ async def place(introspects: bool = False, **trusted: Any) -> AsyncIterator[Plac
         tokens = ForeignTokens(lambda: here.trust, fetching, keys, lambda: time.time() + here.late)
         here = Place(made, tokens, Trust(issuers=(wanted,)))
         yield here
-        await fetching.close()
 
 
 async def test_a_token_of_a_trusted_issuer_is_a_service_account_of_its_workspace() -> None:

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import Key, OctKey
 
-from portkey_mcp.identity.fetching import Fetching, IssuerDown
+from portkey_mcp.errors import ProviderDown
+from portkey_mcp.identity.fetching import Fetching
 from portkey_mcp.identity.jwks import FIRST_PAUSE, FRESH, MOST_TRIED, PAUSE, STALE, KeySets, metadata_urls
 from portkey_mcp.identity.signed import Signed, is_signed, read
 from tests.identity.issuer import RSA, Issuer, issuer, key, signed
@@ -37,7 +38,6 @@ async def place(path: str = "") -> AsyncIterator[Place]:
     async with issuer(path) as made:
         found = Place(made, KeySets(fetching, lambda: found.now))
         yield found
-        await fetching.close()
 
 
 def token(by: Key = RSA["first"], **header: str) -> Signed:
@@ -117,7 +117,7 @@ async def test_a_set_is_believed_for_a_day_while_its_provider_is_down(caplog: py
         with asks(here.issuer, "keys", 1):
             assert [await here.finds(token()) for _ in range(3)] == [True] * 3
         here.now += 1 + FIRST_PAUSE
-        with pytest.raises(IssuerDown, match="500"):
+        with pytest.raises(ProviderDown, match="500"):
             await here.finds(token())
         here.issuer.broken = False
         here.now += FIRST_PAUSE
@@ -130,7 +130,7 @@ async def test_a_provider_that_was_never_there_is_not_asked_by_every_stranger() 
         here.issuer.broken = True
         with asks(here.issuer, "keys", 1):
             for _ in range(10):
-                with pytest.raises(IssuerDown):
+                with pytest.raises(ProviderDown):
                     await here.finds(token())
         here.now += FIRST_PAUSE
         here.issuer.broken = False
@@ -163,7 +163,7 @@ async def test_keys_that_are_secret_weak_for_something_else_or_broken_are_passed
 async def test_a_set_without_a_key_that_can_be_used_is_none() -> None:
     async with place() as here:
         here.issuer.public = [{"kty": "oct", "k": "AAAA"}]
-        with pytest.raises(IssuerDown, match="no key that can be used"):
+        with pytest.raises(ProviderDown, match="no key that can be used"):
             await here.finds(token())
 
 
@@ -215,7 +215,7 @@ async def test_metadata_of_another_issuer_or_without_a_set_to_trust_is_not_belie
         document = {name: value.format(url=url) if isinstance(value, str) else value for name, value in said.items()}
         for path in (".well-known/oauth-authorization-server", ".well-known/openid-configuration"):
             here.issuer.odd[path] = document
-        with asks(here.issuer, "keys", 0), pytest.raises(IssuerDown, match="the metadata at"):
+        with asks(here.issuer, "keys", 0), pytest.raises(ProviderDown, match="the metadata at"):
             await here.finds(token(), url="")
 
 

@@ -6,12 +6,13 @@ from portkey_mcp.identity.tables import ApiKeyRow, BrowserSessionRow, GroupMembe
 def test_a_key_itself_is_never_stored() -> None:
     assert set(ApiKeyRow.__table__.columns.keys()) == {
         *("id", "workspace", "name", "digest", "role", "origin", "created", "expires", "last_used", "person"),
+        *("scopes", "server"),
     }
 
 
 def test_of_a_person_a_hash_of_the_password_is_stored_and_nothing_else_that_is_secret() -> None:
     assert set(PersonRow.__table__.columns.keys()) == {
-        *("id", "email", "folded", "name", "password", "origin", "created", "disabled"),
+        *("id", "email", "folded", "name", "password", "origin", "created", "disabled", "claimed"),
     }
 
 

@@ -1,0 +1,204 @@
+"""Attacks: whoever may give the gateway a URL wants to reach through it what only it can reach (oauth.md A15, B3)."""
+
+import gzip
+import ipaddress
+import logging
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import anyio
+import pytest
+
+from portkey_mcp.egress import Egress
+from portkey_mcp.errors import ClientRefused, NotFetched
+from portkey_mcp.oauth import documents
+from portkey_mcp.oauth.documents import FAILED_FOR, ClientDocuments
+from tests.oauth.site import HOST, Site
+from tests.outside import Names, answer, contexts, hearing
+from tests.upstream.raw import RawServer, answering, raw
+
+pytestmark = pytest.mark.anyio
+
+CLAUDE = "https://claude.ai/oauth/mcp-oauth-client-metadata"
+HERE = ["127.0.0.1"]
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return contexts([HOST, "127.0.0.1"])
+
+
+@pytest.fixture
+async def site(sides: Any) -> AsyncIterator[Site]:
+    found = Site()
+    async with raw(found.script, sides[0]) as server:
+        found.port = server.address.origin[2]
+        yield found
+
+
+@pytest.fixture
+def egress(sides: Any) -> Egress:
+    """One that may ask this machine, which every name leads to."""
+    return Egress(loopback=True, resolve=Names(HERE), verify=sides[1])
+
+
+@pytest.fixture
+def found(egress: Egress) -> ClientDocuments:
+    return ClientDocuments(egress)
+
+
+def port(server: RawServer) -> int:
+    return server.address.origin[2]
+
+
+async def refused(found: ClientDocuments | Egress, url: str) -> ClientRefused | NotFetched:
+    with pytest.raises((ClientRefused, NotFetched)) as raised, anyio.fail_after(10):
+        await (found.find(url) if isinstance(found, ClientDocuments) else found.get(url))
+    return raised.value
+
+
+async def test_b3_a_second_answer_of_the_name_server_is_never_asked_for(sides: Any) -> None:
+    """DNS rebinding: the name is good when judged, and leads inside when it is asked again."""
+    heard: list[bytes] = []
+    async with raw(hearing(heard), sides[0], host="127.0.0.1") as server:
+        allowed = [ipaddress.ip_network("127.0.0.2/32")]
+        resolve = Names(["127.0.0.2"], HERE)
+        error = await refused(
+            Egress(allowed=allowed, resolve=resolve, verify=sides[1]), f"https://{HOST}:{port(server)}/doc"
+        )
+        assert "cannot be reached" in str(error)
+        assert resolve.asked == [HOST]
+        error = await refused(
+            Egress(allowed=allowed, resolve=resolve, verify=sides[1]), f"https://{HOST}:{port(server)}/doc"
+        )
+
+    assert f"the address 127.0.0.1 of {HOST} is loopback" in str(error)
+    assert heard == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308, 300])
+async def test_b3_no_redirect_is_followed(sides: Any, egress: Egress, status: int) -> None:
+    heard: list[bytes] = []
+    async with raw(hearing(heard)) as secret:
+        leading = f"HTTP/1.1 {status} Go\r\nLocation: http://127.0.0.1:{port(secret)}/\r\nContent-Length: 0\r\n\r\n"
+        async with raw(answering(leading.encode()), sides[0]) as server:
+            error = await refused(egress, f"https://{HOST}:{port(server)}/doc")
+
+    assert str(error) == f"{HOST} answered with a redirect ({status}), and none is followed"
+    assert not error.inside
+    assert heard == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP", "identity, gzip"])
+async def test_a_compressed_body_is_never_unpacked(sides: Any, egress: Egress, encoding: str) -> None:
+    bomb = gzip.compress(bytes(10_000_000))
+    async with raw(answering(answer(bomb, f"Content-Encoding: {encoding}")), sides[0]) as server:
+        error = await refused(egress, f"https://{HOST}:{port(server)}/doc")
+
+    assert str(error) == f"{HOST} sent a compressed body, which was not asked for"
+
+
+INSIDE = "127.0.0.1 10.0.0.1 169.254.169.254 ::1 fd00::1 ::ffff:10.0.0.1 64:ff9b::a9fe:a9fe 0.0.0.0"
+
+
+@pytest.mark.parametrize("address", INSIDE.split())
+async def test_attack_a_host_with_a_private_address_is_never_asked(
+    site: Site, sides: Any, caplog: Any, address: str
+) -> None:
+    caplog.set_level(logging.INFO, documents.__name__)
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return [address]
+
+    site.serve()
+    error = await refused(ClientDocuments(Egress(resolve=resolve, verify=sides[1])), site.id())
+
+    assert str(error) == "The client's document cannot be fetched: its host cannot be asked, or does not answer."
+    assert "the address" in caplog.text  # an administrator learns why
+    assert site.asked == []
+
+
+async def test_attack_a_stranger_cannot_tell_an_inner_name_from_none(sides: Any) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        if host == "vault.internal":
+            return ["10.0.0.1"]
+        raise OSError
+
+    found = ClientDocuments(Egress(resolve=resolve))
+    inner, none = await refused(found, "https://vault.internal/a"), await refused(found, "https://no.internal/a")
+
+    assert (str(inner), inner.retry_after) == (str(none), none.retry_after)
+
+
+async def test_attack_dns_rebinding_leads_nowhere(site: Site, sides: Any) -> None:
+    """The name leads where it may when it is judged, and to this machine whenever it is asked again."""
+    answers = iter(["127.0.0.2"])
+    asked: list[str] = []
+    now = [0.0]
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return [next(answers, "127.0.0.1")]
+
+    site.serve()
+    allowed = [ipaddress.ip_network("127.0.0.2/32")]
+    found = ClientDocuments(Egress(allowed=allowed, resolve=resolve, verify=sides[1]), clock=lambda: now[0])
+    for _ in range(3):
+        assert "cannot be asked" in str(await refused(found, site.id()))
+        now[0] += FAILED_FOR
+
+    assert asked == [HOST] * 3
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("to", ["/other.json", "http://169.254.169.254/latest/meta-data", "https://127.0.0.1/a"])
+async def test_attack_a_redirect_is_not_followed(site: Site, found: ClientDocuments, to: str) -> None:
+    site.serve("/other.json", client_id=site.id())
+    site.answers["/client.json"] = answer(b"", f"Location: {to}", status="302 Found")
+
+    assert "redirect (302)" in str(await refused(found, site.id()))
+    assert site.asked == ["/client.json"]
+
+
+@pytest.mark.parametrize("other", [CLAUDE, "https://client.example/client.json", "", None, ["{id}"]])
+async def test_attack_a_document_of_another_client_is_no_ones(site: Site, found: ClientDocuments, other: Any) -> None:
+    site.serve(client_id=other)
+
+    assert "another client_id" in str(await refused(found, site.id()))
+
+
+async def test_attack_a_document_without_an_end_is_given_up(site: Site, found: ClientDocuments) -> None:
+    site.serve(filler="x" * 65_536)
+
+    assert "more than 65536 bytes" in str(await refused(found, site.id()))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "why"),
+    [
+        (b"{}", "text/html", "not with JSON"),
+        (b"{}", "text/plain", "not with JSON"),
+        (b"{", "application/json", "is not JSON"),
+        (b"[]", "application/json", "no JSON object"),
+        (b'{"client_id": 1, "client_id": 2}', "application/json", "duplicate"),
+    ],
+)
+async def test_attack_what_is_no_document_is_refused(
+    site: Site, found: ClientDocuments, body: bytes, kind: str, why: str
+) -> None:
+    site.answers["/client.json"] = answer(body, f"Content-Type: {kind}")
+
+    assert why in str(await refused(found, site.id()))
+
+
+async def test_attack_a_compressed_document_is_not_unpacked(site: Site, found: ClientDocuments) -> None:
+    site.serve("/client.json", "Content-Encoding: gzip")
+
+    assert "compressed" in str(await refused(found, site.id()))
+
+
+async def test_attack_a_doubtful_id_is_refused_unasked(site: Site, found: ClientDocuments) -> None:
+    for client_id in (site.id("/client.json#x"), site.id("/a/../client.json"), site.id("/client.json?"), "claude"):
+        assert "client's id" in str(await refused(found, client_id))
+    assert site.asked == []
