@@ -158,8 +158,8 @@ async def _by_email(session: AsyncSession, provider: Provider, subject: Subject)
     if row.origin == "invitation":
         # They said themselves that this address is theirs; who has their password must not wait here for the real one.
         raise Forbidden(
-            f"Somebody made an account with the address {subject.email} by an invitation, with a password. Sign in with "
-            "that, or let whoever runs this gateway remove it; then you can sign in this way."
+            f"Somebody made an account with the address {subject.email} by an invitation, with a password. Sign in "
+            "with that, or let whoever runs this gateway remove it; then you can sign in this way."
         )
     same = subject.email == row.email or (subject.email.isascii() and row.email.isascii())
     taken = select(LoginRow.subject).filter_by(issuer=subject.issuer, person=row.id).limit(1)

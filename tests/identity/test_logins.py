@@ -73,6 +73,14 @@ async def test_an_address_that_is_not_verified_neither_links_nor_makes(identity:
         assert "verified" in await refusal(identity, CORP, subject)
 
 
+async def test_an_account_that_somebody_made_themselves_does_not_wait_for_the_real_owner_of_its_address(
+    identity: Identity,
+) -> None:
+    link, _ = await identity.invitations.invite("demo")
+    await identity.invitations.make(link, email="ann@example.com", name="Not Ann", password="a hash")
+    assert "by an invitation" in await refusal(identity, CORP, ANN)
+
+
 async def test_a_second_subject_of_an_issuer_does_not_get_the_account_of_the_first(identity: Identity) -> None:
     """The address was given to somebody else there."""
     await identity.logins.enter(CORP, ANN)
