@@ -8,7 +8,7 @@ import sys
 import typer
 
 from portkey_mcp import __version__
-from portkey_mcp.cli import approvals, db, files, keys, people, policy, review, serve, servers, workspaces
+from portkey_mcp.cli import approvals, db, doctor, files, keys, people, policy, review, serve, servers, workspaces
 from portkey_mcp.errors import Mistake, PortkeyError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(serve.serve)
 app.command()(serve.demo)
 app.command()(files.check)
 app.command()(files.schema)
+app.command()(doctor.doctor)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(servers.app, name="servers")
 app.add_typer(keys.app, name="keys")
