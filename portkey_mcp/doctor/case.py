@@ -16,7 +16,8 @@ from portkey_mcp.wire import Json
 class Case:
     """One examination. Every member beyond the first two is empty until the step that finds it out.
 
-    `tools` is what a server that asks for no credential showed. `client_id` is one that the server should know; `client_secret` belongs to it and is never shown.
+    `tools` is what a server that asks for no credential showed. `client_id` is one that the
+    server should know; `client_secret` belongs to it and is never shown.
     """
 
     target: Target

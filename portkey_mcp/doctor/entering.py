@@ -1,6 +1,7 @@
 """The step `enter`: how the MCP URL treats somebody without a credential."""
 
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from portkey_mcp.doctor import beside
 from portkey_mcp.doctor.answer import Answer
@@ -18,34 +19,16 @@ OURS = "portkey-mcp-doctor"
 
 async def enter(case: Case) -> AsyncIterator[Finding]:
     """Knock as Claude does, then in the other ways that clients have; leaves in the case what the door is."""
-    message, first = modern("server/discover"), await post(case, modern("server/discover"))
-    answer = first
-    if door(first) != "open":
-        second = await post(case, initialize())
-        if door(first) == "shut":
-            message, answer = initialize(), second
-        elif door(second) != "asks":
-            yield doubtful(
-                "enter",
-                f"server/discover is answered with 401, but initialize with {second.said}",
-                "ask for a credential before anything else is looked at",
-                second.seconds,
-            )
-    case.spend("the first request", answer)
-    if first.failure and not answer.failure:
-        yield doubtful(
-            "enter",
-            f"server/discover, which Claude sends first: {first.failure}",
-            "answer methods that are not known at once, with a JSON-RPC error",
-            first.seconds,
-        )
-    everybody = {
-        CLAUDE_USER: answer,
-        **{agent: await post(case, message, agent=agent) for agent in (OURS, PYTHON_HTTPX)},
-    }
+    knock = await _knock(case, CLAUDE_USER)
+    for finding in await _eras(case, knock):
+        yield finding
+    case.spend("the first request", knock.answer)
+    everybody = {CLAUDE_USER: knock.answer}
+    for agent in (OURS,) if knock.answer.failure else (OURS, PYTHON_HTTPX):  # who hangs is not waited for thrice
+        everybody[agent] = (await _knock(case, agent)).answer
     welcome = next((one for one in everybody.values() if door(one) != "shut"), None)
     if welcome is None:
-        yield shut(answer, case.target)
+        yield shut(knock.answer, case.target)
         return
     case.door = door(welcome)
     yield beside.agents(case.door, everybody)
@@ -55,8 +38,38 @@ async def enter(case: Case) -> AsyncIterator[Finding]:
     else:
         async for finding in _opened(case, welcome):
             yield finding
-    async for finding in _otherwise(case, message):
+    async for finding in _otherwise(case, knock.message):
         yield finding
+
+
+class _Knock(NamedTuple):
+    """How one User-Agent was met: by `server/discover`, and by what decides: that, or `initialize` where it failed."""
+
+    first: Answer
+    message: Message
+    answer: Answer
+
+
+async def _knock(case: Case, agent: str) -> _Knock:
+    message = modern("server/discover")
+    first = await post(case, message, agent=agent)
+    if door(first) != "shut":
+        return _Knock(first, message, first)
+    return _Knock(first, initialize(), await post(case, initialize(), agent=agent))
+
+
+async def _eras(case: Case, knock: _Knock) -> list[Finding]:
+    """Whether both eras are met alike."""
+    if knock.first is knock.answer and door(knock.answer) == "asks":
+        second = await post(case, initialize())
+        if door(second) != "asks":
+            what = f"server/discover is answered with 401, but initialize with {second.said}"
+            return [doubtful("enter", what, "ask for a credential before anything else is looked at", second.seconds)]
+    if knock.first.failure and not knock.answer.failure:
+        what = f"server/discover, which Claude sends first: {knock.first.failure}"
+        mend = "answer methods that are not known at once, with a JSON-RPC error"
+        return [doubtful("enter", what, mend, knock.first.seconds)]
+    return []
 
 
 def _asked(case: Case, answer: Answer) -> list[Finding]:
