@@ -68,7 +68,6 @@ class Fetch:
                 )
                 response = await self._http.send(request, stream=True)
                 try:
-                    first = time.perf_counter() - began
                     body, cut = await _body(response, method)
                 finally:
                     await response.aclose()
@@ -81,7 +80,7 @@ class Fetch:
         seen: dict[str, str] = {}
         for name, value in response.headers.multi_items():
             seen[name.lower()] = f"{seen[name.lower()]}, {value}" if name.lower() in seen else value
-        return Answer(url, response.status_code, seen, body, first, cut=cut)
+        return Answer(url, response.status_code, seen, body, time.perf_counter() - began, cut=cut)
 
 
 async def _body(response: httpx2.Response, method: str) -> tuple[bytes, bool]:

@@ -24,7 +24,7 @@ def tool(name: str) -> Tool:
 
 
 class Clinic:
-    """The application. `faults` are names that the code below asks for; `metadata` replaces members of the documents."""
+    """The application. `faults` are names that the code below asks for; `prm` and `metadata` replace members."""
 
     def __init__(
         self,
@@ -33,9 +33,10 @@ class Clinic:
         metadata: dict[str, Any] | None = None,
         tools: Iterable[Tool] = (tool("echo"), tool("add")),
         path: str = PATH,
+        scheme: str = "http",
     ) -> None:
         self.faults, self.tools, self.path = set(faults), list(tools), path
-        self._prm, self._metadata = prm or {}, metadata or {}
+        self._prm, self._metadata, self._scheme = prm or {}, metadata or {}, scheme
         self.clients: set[str] = {CLIENT_DOCUMENT}
         self.seen: list[tuple[str, str, str]] = []
         """Method, path and Authorization of every request."""
@@ -56,7 +57,7 @@ class Clinic:
         return JSONResponse({"error": "not_found"}, 404)
 
     async def _mcp(self, request: Request) -> Response:
-        origin, agent = _origin(request), request.headers["user-agent"]
+        origin, agent = self._origin(request), request.headers["user-agent"]
         if "redirect" in self.faults:
             return RedirectResponse(f"{origin}{self.path}/elsewhere", 307)
         if "waf" in self.faults and "Claude" in agent:
@@ -109,7 +110,7 @@ class Clinic:
         return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": found}, headers=headers)
 
     def _well_known(self, request: Request, path: str) -> Response:
-        origin = _origin(request)
+        origin = self._origin(request)
         if "spa" in self.faults:
             return HTMLResponse("<!DOCTYPE html><div id=root></div>")
         absent = JSONResponse({"error": "not_found"}, 404)
@@ -151,7 +152,7 @@ class Clinic:
         return JSONResponse({**sent, "client_id": "c-1", **secret}, 201)
 
     async def _authorize(self, request: Request) -> Response:
-        asked, issuer = request.query_params, _origin(request)
+        asked, issuer = request.query_params, self._origin(request)
         known = asked["client_id"] in self.clients and asked["redirect_uri"] == CALLBACK
         if not known and "open redirect" not in self.faults:
             return HTMLResponse("<html>Unknown client or redirect address</html>", 400)
@@ -179,6 +180,5 @@ class Clinic:
             return JSONResponse({"error": "invalid_client"}, 401, headers)
         return JSONResponse({"error": "invalid_grant"}, 400, headers)
 
-
-def _origin(request: Request) -> str:
-    return f"{request.url.scheme}://{request.headers['host']}"
+    def _origin(self, request: Request) -> str:
+        return f"{self._scheme}://{request.headers['host']}"
