@@ -79,7 +79,7 @@ def line(finding: Finding) -> str:
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         mark = typer.style(mark, fg=COLOURS[finding.verdict])
     seconds = finding.seconds or 0.0
-    took = f" ({seconds:.2f} s)" if seconds >= SLOW else ""
+    took = f" ({seconds:.2f}\xa0s)" if seconds >= SLOW else ""
     mend = _wrapped(f"Mend: {finding.mend}") if finding.mend else []
     lines = f"\n{INDENT}".join([*_wrapped(f"{finding.what}{took}"), *mend])
     return f"  {mark}  {lines}".encode(encoding, "replace").decode(encoding)
@@ -98,7 +98,8 @@ def summary(counts: Counter[Verdict]) -> str:
 
 def _wrapped(text: str) -> list[str]:
     width = max(40, shutil.get_terminal_size((WIDTH, 0)).columns - len(INDENT))
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return [one.replace("\xa0", " ") for one in lines]  # which only kept a number and its unit together
 
 
 def _has(text: str, encoding: str) -> bool:
