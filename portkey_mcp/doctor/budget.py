@@ -22,8 +22,9 @@ def judged(spent: list[Spent]) -> Finding:
     if not spent:
         return skipped("speed", "nothing was answered that Claude would wait for")
     total, slowest = sum(one.seconds for one in spent), max(spent, key=lambda one: one.seconds)
+    requests = f"{len(spent)} request{'s' if len(spent) > 1 else ''}"
     what = (
-        f"{len(spent)} request{'s' if len(spent) > 1 else ''} took {total:.1f} of the {BUDGET:.0f} seconds that Claude waits for; the slowest was "
+        f"{requests} took {total:.1f} of the {BUDGET:.0f} seconds that Claude waits for; the slowest was "
         f"{slowest.what} with {slowest.seconds:.1f}"
     )
     mend = f"make {slowest.what} faster: look at what it asks others for, and at cold starts"

@@ -6,7 +6,7 @@ from portkey_mcp.doctor import authorizing, issuer, redeeming, registering, reso
 from portkey_mcp.doctor.answer import Answer, text
 from portkey_mcp.doctor.case import Case
 from portkey_mcp.doctor.finding import Finding, bad, doubtful, skipped
-from portkey_mcp.doctor.target import canonical, secure
+from portkey_mcp.doctor.target import canonical, parsed
 
 NOBODY = "portkey-mcp-doctor-unknown-client"
 """A client id that no server has given."""
@@ -33,7 +33,7 @@ async def _resource(case: Case) -> AsyncIterator[Finding]:
     """Where the challenge points, then at the path, then at the root (K2)."""
     target, name = case.target, "oauth-protected-resource"
     root = target.well_known(name, path=False)
-    pointed = [case.pointer] if secure(case.pointer) or case.pointer.startswith("http") else []
+    pointed = [case.pointer] if parsed(case.pointer) else []
     used: Answer | None = None
     for place in dict.fromkeys([*pointed, target.well_known(name), root]):
         answer = await case.fetch.get(place)

@@ -1,6 +1,7 @@
 """Speaks MCP as far as the list of tools, as a client does once it is in."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from portkey_mcp.doctor import tooling
@@ -34,7 +35,15 @@ async def post(
     session = answer.headers.get("mcp-session-id", "")
     if session and not keep:
         await end(case, session, token)
-    return answer
+    return _without(token, answer)
+
+
+def _without(token: str, answer: Answer) -> Answer:
+    """The answer of a server that repeats the token, without it: it must not be shown, nor the first half of it."""
+    if not token:
+        return answer
+    headers = {name: value.replace(token, "…") for name, value in answer.headers.items()}
+    return replace(answer, headers=headers, body=answer.body.replace(token.encode(), "…".encode()))
 
 
 async def end(case: Case, session: str, token: str) -> None:

@@ -4,10 +4,10 @@ The order and the wishes are Claude's: oauth.md sections 1 to 4.1, clients.md se
 outside sees, knows nothing of the gateway's inside, and works for any MCP server.
 """
 
+import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
 from typing import Final
 
 import httpx2
@@ -20,6 +20,7 @@ from portkey_mcp.doctor.finding import Finding, skipped
 from portkey_mcp.doctor.signing_in import sign_in
 from portkey_mcp.doctor.target import Target, about_url, target
 from portkey_mcp.doctor.using import use
+from portkey_mcp.errors import Mistake
 
 PATIENCE: Final = 10.0
 """Seconds for each single request; Claude has no more for all of them together."""
@@ -41,8 +42,10 @@ async def examine(
     system believes. Who stops early closes the iterator.
 
     Raises:
-        Mistake: `url` cannot be the URL of a connector.
+        Mistake: `url` cannot be the URL of a connector, or `token` cannot be a token.
     """
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise Mistake("the token has spaces or characters in it that no token has")
     given = target(url)
     for finding in about_url(given):
         yield finding
@@ -57,8 +60,7 @@ async def examine(
     async with fetching(believed, timeout) as fetch:
         case = Case(given, fetch)
         async for finding in _inside(case, token, register=register, trusted=reached.trusted):
-            # A server that repeats the token in an error would else have it printed.
-            yield _without(token, finding)
+            yield finding
 
 
 async def _inside(case: Case, token: str, *, register: bool, trusted: bool) -> AsyncIterator[Finding]:
@@ -71,12 +73,6 @@ async def _inside(case: Case, token: str, *, register: bool, trusted: bool) -> A
         async for finding in use(case, token, trusted=trusted):
             yield finding
         yield budget.judged(case.spent)
-
-
-def _without(token: str, finding: Finding) -> Finding:
-    if not token:
-        return finding
-    return replace(finding, what=finding.what.replace(token, "…"), mend=finding.mend.replace(token, "…"))
 
 
 class _Reached:

@@ -71,12 +71,12 @@ class Clinic:
         lazy = "lazy" in self.faults and message.get("method") != "tools/list"
         wanted = not ("open" in self.faults or lazy)
         if wanted and request.headers.get("authorization") != f"Bearer {TOKEN}":
-            return self._challenge(origin)
+            return self._challenge(origin, request.headers.get("authorization", ""))
         if request.method != "POST":
             return Response(status_code=405)
         return self._answer(message)
 
-    def _challenge(self, origin: str) -> Response:
+    def _challenge(self, origin: str, sent: str) -> Response:
         if "iserror" in self.faults:
             result = {"isError": True, "content": [{"type": "text", "text": "Please sign in"}]}
             return JSONResponse({"jsonrpc": "2.0", "id": 1, "result": result})
@@ -91,7 +91,9 @@ class Clinic:
         if "no pointer" in self.faults:
             said = 'Bearer realm="mcp"'
         headers = {} if "no challenge" in self.faults else {"WWW-Authenticate": said}
-        return JSONResponse({"error": "unauthorized"}, 401, headers)
+        return JSONResponse(
+            {"error": f"unauthorized: {sent}" if "repeats" in self.faults else "unauthorized"}, 401, headers
+        )
 
     def _answer(self, message: dict[str, Any]) -> Response:
         method = message["method"]

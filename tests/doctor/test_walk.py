@@ -69,11 +69,20 @@ async def test_a_certificate_that_is_not_trusted_is_bad_and_gets_no_token(tmp_pa
     assert not [authorization for _, _, authorization in clinic.seen if authorization]
 
 
-async def test_a_server_that_repeats_the_token_does_not_get_it_shown() -> None:
-    findings = await examined(Clinic(), token="no")
+@pytest.mark.parametrize("token", ["another-token", "x" * 500])
+async def test_a_server_that_repeats_the_token_does_not_get_it_shown(token: str) -> None:
+    findings = await examined(Clinic("repeats"), token=token)
 
-    assert told(findings, "bad", "the token is refused: 401", "audience")
-    assert told(await examined(Clinic("403"), token="no"), "bad", "403 Forbidden (…)", "")
+    assert told(findings, "bad", "the token is refused: 401 Unauthorized (unauthorized: Bearer …)", "audience")
+    assert token[:10] not in shown(findings)
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "ü"])
+async def test_what_can_be_no_token_is_a_mistake_that_does_not_repeat_it(token: str) -> None:
+    with pytest.raises(Mistake) as raised:
+        [finding async for finding in examine("http://127.0.0.1:1/mcp", token=token)]
+
+    assert token not in str(raised.value)
 
 
 async def test_who_stops_early_leaves_nothing_running() -> None:
