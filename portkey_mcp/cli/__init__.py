@@ -12,6 +12,7 @@ from portkey_mcp.cli import (
     approvals,
     audit,
     db,
+    doctor,
     files,
     invitations,
     keys,
@@ -36,6 +37,7 @@ app.command()(serve.serve)
 app.command()(serve.demo)
 app.command()(files.check)
 app.command()(files.schema)
+app.command()(doctor.doctor)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(servers.app, name="servers")
 app.add_typer(keys.app, name="keys")
