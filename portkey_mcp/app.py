@@ -18,7 +18,7 @@ from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, apps, consent, front, join, sign_in
+from portkey_mcp.dashboard import approve, apps, consent, front, join, sign_in, sso
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.egress import Egress
@@ -36,6 +36,8 @@ from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.oidc import SingleSignOn
+from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth import endpoints
@@ -301,7 +303,9 @@ def _mount(
     site = Site(oauth.addresses, oauth.directory, LOCAL_ADMIN if is_open else None, oauth.address_of)
     signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
-    control.include_router(sign_in.router(site, signed_in, keepers.identity))
+    control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust))
+    single = SingleSignOn(PendingSignIns(keyring))
+    control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust))
     control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust))
     control.include_router(front.router(site, signed_in, oauth.grants))
     control.include_router(apps.router(site, signed_in, oauth))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portkey_mcp.errors import StoreDown, Unauthenticated
 from portkey_mcp.identity.invitations import Invitations
 from portkey_mcp.identity.keys import ApiKey, ApiKeys, KeyOrigin
+from portkey_mcp.identity.logins import Logins
 from portkey_mcp.identity.memberships import Memberships
 from portkey_mcp.identity.passwords import Passwords
 from portkey_mcp.identity.people import People
@@ -34,6 +35,7 @@ class Identity:
         self.passwords = Passwords(database, self.people)
         self.memberships = Memberships(database, self.people)
         self.invitations = Invitations(database, self.people)
+        self.logins = Logins(database, self.people)
         self._keys = ApiKeys(database, self.people)
         self._kinds: tuple[Verify, ...] = (self._keys.verify, *further)
 
