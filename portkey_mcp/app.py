@@ -260,7 +260,7 @@ def _mount(
     control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
     single = SingleSignOn(PendingSignIns(keyring))
     control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust, oauth.note))
-    control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust))
+    control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
     control.include_router(front.router(site, signed_in, oauth.grants))
     control.include_router(apps.router(site, signed_in, oauth))
     if not is_open:

@@ -155,11 +155,10 @@ async def _by_email(session: AsyncSession, provider: Provider, subject: Subject)
     if row is None:
         return None
     _refuse_disabled(row)
-    if row.origin == "invitation":
-        # They said themselves that this address is theirs; who has their password must not wait here for the real one.
+    if row.origin == "self":  # whoever claimed this address early would come in with the login of whose it is
         raise Forbidden(
-            f"Somebody made an account with the address {subject.email} by an invitation, with a password. Sign in "
-            "with that, or let whoever runs this gateway remove it; then you can sign in this way."
+            f"Here somebody made an account with the address {subject.email}, and nobody made sure that it is theirs. "
+            "Whoever runs this gateway can remove that person; then you can sign in."
         )
     same = subject.email == row.email or (subject.email.isascii() and row.email.isascii())
     taken = select(LoginRow.subject).filter_by(issuer=subject.issuer, person=row.id).limit(1)

@@ -16,6 +16,7 @@ from portkey_mcp.oauth.grants import Granted
 from portkey_mcp.oauth.redirects import host_of, with_answer
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
+from portkey_mcp.policy.access import may_use
 
 VIA: Final = "via"
 """Parameter of our own: the host alias at which the client began, when people sign in at the public URL."""
@@ -101,7 +102,7 @@ class Authorizing:
             if len(place) < 2:
                 found.append(Choice(slug, workspace.name, "", "", role))
             elif server := workspace.servers.get(place[1]):
-                if server.enabled:
+                if server.enabled and may_use(who, slug, server):
                     found.append(Choice(slug, workspace.name, server.name, server.title or server.name, role))
             elif bundle := workspace.bundles.get(place[1]):
                 found.append(Choice(slug, workspace.name, bundle.name, bundle.title or bundle.name, role))
