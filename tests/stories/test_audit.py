@@ -39,7 +39,21 @@ async def plant(http: httpx2.AsyncClient, url: str, foreign: str) -> list[str]:
         assert (await http.get(f"{api}/limits", headers={header: value})).status_code == 401
     await http.post(f"{hub}?token={secrets[6]}&code={secrets[7]}", json=ASK)
     await http.post(f"{url}/{secrets[8]}/mcp", json=ASK, headers={"x-portkey-api-key": "nobody"})
-    return [*secrets[:8], foreign, foreign.rpartition(".")[2]]
+    redirects = {
+        "client_name": "App",
+        "redirect_uris": ["https://app.example/cb"],
+        "token_endpoint_auth_method": "none",
+    }
+    client = (await http.post(f"{url}/register", json=redirects)).json()["client_id"]
+    codes = {
+        name: f"{PLANTED}{name}-{'x' * 43}" for name in ("code", "code_verifier", "refresh_token", "client_secret")
+    }
+    for kind in ("authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"):
+        sent = {"grant_type": kind, "client_id": client, "redirect_uri": "https://app.example/cb", **codes}
+        for more in ({}, {"assertion": foreign}):
+            assert (await http.post(f"{url}/token", data={**sent, **more})).status_code in (400, 401)
+    await http.post(f"{url}/revoke", data={"client_id": client, "token": codes["refresh_token"]})
+    return [*secrets[:8], *codes.values(), foreign, foreign.rpartition(".")[2]]
 
 
 def on_disk(data: Path) -> bytes:
