@@ -46,10 +46,8 @@ from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
-from portkey_mcp.oauth.issuing import Issued
-from portkey_mcp.oauth.refusal import OAuthRefusal
+from portkey_mcp.oauth.enterprise import Enterprises
 from portkey_mcp.oauth.server import OAuthServer
-from portkey_mcp.oauth.token_endpoint import Request as TokenRequest
 from portkey_mcp.registry.provisioning import Provisioning
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
@@ -156,7 +154,8 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
-        foreign = ForeignTokens(lambda: provisioning.trust, fetching, KeySets(fetching))
+        keys = KeySets(fetching)
+        foreign = ForeignTokens(lambda: provisioning.trust, fetching, keys)
         identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
         keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
         async with (
@@ -189,7 +188,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             )
             running.directory = await keepers.directory()
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
-            _mount(settings, running, control, exchange, keepers, counter, keyring)
+            _mount(settings, running, control, exchange, keepers, counter, keyring, keys)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -248,6 +247,7 @@ def _mount(
     keepers: Keepers,
     counter: SqliteCounter,
     keyring: KeyRing,
+    keys: KeySets,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
@@ -265,7 +265,7 @@ def _mount(
     control.include_router(apps.router(site, signed_in, oauth))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
-        control.include_router(endpoints.router(oauth, _no_assertions))
+        control.include_router(endpoints.router(oauth, Enterprises(oauth, keepers.identity.logins, keys).exchange))
     services = admin.Services(
         keepers.registry,
         keepers.identity,
@@ -332,10 +332,6 @@ async def _follow(keepers: Keepers, links: LinkPool, running: _Running) -> None:
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
         running.changes.tell()
-
-
-async def _no_assertions(_: TokenRequest) -> Issued:
-    raise OAuthRefusal("unsupported_grant_type", "this grant type is not supported")
 
 
 async def _nothing_else(_: Principal, __: str) -> str:

@@ -32,7 +32,7 @@ GRACE: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Fresh tokens, seen this once. `seconds` is the life of the access token."""
+    """Fresh tokens, seen this once. `refresh` may be empty; `seconds` is the life of the access token."""
 
     access: str
     refresh: str
@@ -109,15 +109,15 @@ class Issuing:
             raise Copied("code", copied)
         return Redeemed(row.digest, shown(grant), row.redirect_uri, row.challenge)
 
-    async def issue(self, grant: Grant) -> Issued:
-        """Fresh tokens for a grant.
+    async def issue(self, grant: Grant, *, refreshes: bool = True) -> Issued:
+        """Fresh tokens for a grant; `refreshes` says whether there is a refresh token, too.
 
         Raises:
             OAuthRefusal: it has ended.
             StoreDown: they cannot be kept.
         """
         async with writing(self._database, announce=False) as session:
-            return await self._issue(session, grant, grant.granted.scopes)
+            return await self._issue(session, grant, grant.granted.scopes, refreshes=refreshes)
 
     async def refresh(self, token: str, client: Client, scopes: Sequence[str] | None) -> Issued:
         """Fresh tokens for a refresh token, which gives way to a new one; `scopes` fewer than granted, or None.
@@ -172,14 +172,17 @@ class Issuing:
             return None
         return Good(shown(grant), row.kind, tuple(row.scopes), row.created, row.expires)
 
-    async def _issue(self, session: AsyncSession, grant: Grant, scopes: tuple[str, ...]) -> Issued:
+    async def _issue(
+        self, session: AsyncSession, grant: Grant, scopes: tuple[str, ...], *, refreshes: bool = True
+    ) -> Issued:
         terms, now = self._terms(), self._now()
         if await session.get(GrantRow, grant.id) is None:
             raise OAuthRefusal("invalid_grant", "the grant has ended")
         access, refresh = (kind + secrets.token_urlsafe(RANDOM_BYTES) for kind in (ACCESS, REFRESH))
         session.add(_row(access, grant, "access", scopes, now, terms.access_seconds))
-        session.add(_row(refresh, grant, "refresh", grant.granted.scopes, now, terms.refresh_seconds))
-        return Issued(access, refresh, terms.access_seconds, scopes, grant)
+        if refreshes:
+            session.add(_row(refresh, grant, "refresh", grant.granted.scopes, now, terms.refresh_seconds))
+        return Issued(access, refresh if refreshes else "", terms.access_seconds, scopes, grant)
 
 
 def _row(token: str, grant: Grant, kind: str, scopes: Sequence[str], now: datetime, seconds: int) -> TokenRow:

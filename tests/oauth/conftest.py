@@ -32,7 +32,7 @@ from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.issuing import Issued
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
-from portkey_mcp.oauth.token_endpoint import Request
+from portkey_mcp.oauth.token_endpoint import Assert, Request
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
@@ -64,6 +64,8 @@ class House:
     acts: list[Act] = field(default_factory=list)
     steps: dict[str, str] = field(default_factory=dict)
     """What comes before a client can use an endpoint, by reach."""
+    assertions: Assert | None = None
+    """What exchanges assertions; None where nothing does."""
 
     def __post_init__(self) -> None:
         self.sessions = BrowserSessions(self.database)
@@ -88,11 +90,13 @@ class House:
         async def next_step(_: Principal, reach: str) -> str:
             return self.steps.get(reach, "")
 
-        async def no_assertions(_: Request) -> Issued:
-            raise OAuthRefusal("unsupported_grant_type", "none here")
+        async def assertions(request: Request) -> Issued:
+            if self.assertions is None:
+                raise OAuthRefusal("unsupported_grant_type", "none here")
+            return await self.assertions(request)
 
         app.include_router(consent.router(site, signed_in, Authorizing(self.server, next_step), self.keyring))
-        app.include_router(endpoints.router(self.server, no_assertions))
+        app.include_router(endpoints.router(self.server, assertions))
         app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(front.router(site, signed_in, self.server.grants))
         app.include_router(apps.router(site, signed_in, self.server))
