@@ -7,7 +7,8 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -29,10 +30,12 @@ from portkey_mcp.model import Directory, McpServer, Principal, Workspace
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
-from portkey_mcp.oauth.issuing import Issued
+from portkey_mcp.oauth.grants import Grants
+from portkey_mcp.oauth.issuing import Issued, Issuing
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
 from portkey_mcp.oauth.token_endpoint import Request
+from portkey_mcp.oauth.tokens import Tokens
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
@@ -117,6 +120,18 @@ class House:
         answer = await browser.post("/register", json=whole)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["client_id"])
+
+    def later(self, **moved: float) -> OAuthServer:
+        """The OAuth server of another process, whose clock goes as much ahead as a `timedelta` of this."""
+
+        def now() -> datetime:
+            return datetime.now(UTC) + timedelta(**moved)
+
+        grants = Grants(self.database, now)
+        issuing = Issuing(self.database, grants, lambda: self.trust.terms, now)
+        return replace(
+            self.server, grants=grants, issuing=issuing, tokens=Tokens(issuing, grants, self.identity.people, now)
+        )
 
     async def principal(self, access: str) -> Principal:
         """Who comes with an access token."""
