@@ -193,7 +193,7 @@ async def test_k11_a_dead_refresh_token_is_invalid_grant_and_its_copy_is_noted(h
     assert await ask(house, client, house.later(seconds=59), **refresh)
     assert await error(house, "another", **refresh) == "invalid_grant"
     assert await error(house, client, house.later(seconds=61), **refresh) == "invalid_grant"
-    assert ("revoke", "done") == (house.acts[-1].act, house.acts[-1].outcome)
+    assert (house.acts[-1].act, house.acts[-1].outcome) == ("revoke", "done")
 
     assert await error(house, client, grant_type="refresh_token", refresh_token=newest["refresh_token"]) == (
         "invalid_grant"
