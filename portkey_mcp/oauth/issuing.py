@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portkey_mcp.oauth.asking import allows
 from portkey_mcp.oauth.client import Client, digest_of
 from portkey_mcp.oauth.grants import RANDOM_BYTES, Grant, Grants, reading, shown, writing
+from portkey_mcp.oauth.metadata import OFFLINE
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.tables import AssertionRow, CodeRow, GrantRow, TokenRow
 from portkey_mcp.storage.database import Database
@@ -191,9 +192,13 @@ def _row(token: str, grant: Grant, kind: str, scopes: Sequence[str], now: dateti
 
 
 def _fewer(asked: Sequence[str] | None, granted: tuple[str, ...]) -> tuple[str, ...]:
-    """The scopes of a refreshed access token: never more than were granted (RFC 6749, section 6)."""
+    """The scopes of a refreshed access token: never more than were granted (RFC 6749, section 6).
+
+    `offline_access` allows nothing: where it was not granted it is left out.
+    """
     if asked is None:
         return granted
-    if not all(allows(granted, scope) for scope in asked):
+    wanted = tuple(scope for scope in asked if scope in granted or scope != OFFLINE)
+    if not all(allows(granted, scope) for scope in wanted):
         raise OAuthRefusal("invalid_scope", "more scopes are asked for than were granted")
-    return tuple(asked)
+    return wanted

@@ -7,7 +7,8 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -29,10 +30,12 @@ from portkey_mcp.model import Directory, McpServer, Principal, Workspace
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
-from portkey_mcp.oauth.issuing import Issued
+from portkey_mcp.oauth.grants import Grants
+from portkey_mcp.oauth.issuing import Issued, Issuing
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
 from portkey_mcp.oauth.token_endpoint import Assert, Request
+from portkey_mcp.oauth.tokens import Tokens
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
@@ -122,6 +125,18 @@ class House:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["client_id"])
 
+    def later(self, **moved: float) -> OAuthServer:
+        """The OAuth server of another process, whose clock goes as much ahead as a `timedelta` of this."""
+
+        def now() -> datetime:
+            return datetime.now(UTC) + timedelta(**moved)
+
+        grants = Grants(self.database, now)
+        issuing = Issuing(self.database, grants, lambda: self.trust.terms, now)
+        return replace(
+            self.server, grants=grants, issuing=issuing, tokens=Tokens(issuing, grants, self.identity.people, now)
+        )
+
     async def principal(self, access: str) -> Principal:
         """Who comes with an access token."""
         return await self.identity.authenticate({"authorization": f"Bearer {access}"})
@@ -175,8 +190,10 @@ def answer_of(response: httpx2.Response) -> dict[str, str]:
 
 
 async def allowed(browser: httpx2.AsyncClient, asked: Asked, **form: str) -> dict[str, str]:
-    """Say yes on the consent page; what the client is then told."""
+    """Say yes on the consent page, unless that is remembered; what the client is then told."""
     page = await browser.get(asked.path())
+    if page.status_code == 302:
+        return answer_of(page)
     assert page.status_code == 200, page.text
     chosen = {**hidden(page.text), "decision": "allow", **form}
     return answer_of(await browser.post("/authorize", data=chosen, headers=OURS))
