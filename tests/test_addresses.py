@@ -2,7 +2,7 @@
 
 import pytest
 
-from portkey_mcp.addresses import Addresses, canonical, path_of, place_of
+from portkey_mcp.addresses import Addresses, Spot, canonical, path_of, place_of, spot_of
 
 PLAIN = Addresses("https://gw.example")
 BEHIND = Addresses("https://Example.com:8443/tools/Gateway")
@@ -18,12 +18,30 @@ ALIASES = {"files.example": "demo/files", "hub.example": "demo"}
         ("/Demo/FILES/MCP/", ("demo", "files")),
         ("/demo/files", None),
         ("/a/b/c/mcp", None),
+        ("/.well-known/oauth-protected-resource/mcp", None),
+        ("/_key/mcp", None),
         ("/", None),
         ("", None),
     ],
 )
 def test_a_path_leads_to_a_place_in_any_case_and_with_a_slash(path: str, place: tuple[str, ...] | None) -> None:
     assert place_of(path) == place
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "spot"),
+    [
+        ("/Demo/mcp", "gw.example", Spot(("demo",), "/Demo/mcp")),
+        ("/mcp", "files.example", Spot(("demo", "files"), "/mcp", "files.example")),
+        ("/mcp", "keys.example", Spot(("demo",), "/mcp", "keys.example", keys=True)),
+        ("/_key/demo/files/mcp", "gw.example", Spot(("demo", "files"), "/_key/demo/files/mcp", "", keys=True)),
+        ("/_key/mcp", "files.example", Spot(("demo", "files"), "/_key/mcp", "files.example", keys=True)),
+        ("/.well-known/oauth-protected-resource/mcp", "files.example", None),
+    ],
+)
+def test_a_request_leads_to_a_spot(path: str, host: str, spot: Spot | None) -> None:
+    aliases = {"files.example": "demo/files", "keys.example": "demo"}
+    assert spot_of(path, host, aliases, {"keys.example"}) == spot
 
 
 def test_a_place_has_one_path() -> None:
