@@ -148,7 +148,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
     registry, identity = Registry(database, keyring), Identity(database)
     provisioning = Provisioning(registry, identity)
-    fetching, audit, tracing = Fetching(), Audit(database), telemetry.start(__version__)
+    audit, tracing = Audit(database), telemetry.start(__version__)
     keepers: Keepers | None = None
     try:
         if settings.config is not None:
@@ -156,8 +156,6 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
-        foreign = ForeignTokens(lambda: provisioning.trust, fetching, KeySets(fetching))
-        identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
         keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
         async with (
             SqliteCounter(database.path) as counter,
@@ -213,7 +211,7 @@ def _oauth(
     running: _Running,
     audit: Audit,
 ) -> OAuthServer:
-    """The OAuth server, whose tokens `identity` then knows."""
+    """The OAuth server, whose tokens `identity` then knows; and after them those of trusted issuers."""
     made = OAuthServer.of(
         database,
         identity.people,
@@ -225,6 +223,9 @@ def _oauth(
         note=audit.note,
     )
     identity.accept(made.tokens.verify)
+    fetching = Fetching()
+    foreign = ForeignTokens(lambda: provisioning.trust, fetching, KeySets(fetching))
+    identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
     return made
 
 

@@ -132,7 +132,6 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     identity.passwords = Passwords(database, identity.people, cheap, lambda: made.late.total_seconds())
     identity.invitations = Invitations(database, identity.people, now)
-    made = Desk(database, Approvals(database, keyring, now), identity, BrowserSessions(database, now))
     approvals, sessions = Approvals(database, keyring, now), BrowserSessions(database, now)
     made = Desk(database, approvals, identity, sessions, Audit(database, now=now))
     await made.key("caller")
