@@ -46,10 +46,8 @@ from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
-from portkey_mcp.oauth.issuing import Issued
-from portkey_mcp.oauth.refusal import OAuthRefusal
+from portkey_mcp.oauth.enterprise import Enterprises
 from portkey_mcp.oauth.server import OAuthServer
-from portkey_mcp.oauth.token_endpoint import Request as TokenRequest
 from portkey_mcp.registry.provisioning import Provisioning
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
@@ -148,7 +146,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
     registry, identity = Registry(database, keyring), Identity(database)
     provisioning = Provisioning(registry, identity)
-    audit, tracing = Audit(database), telemetry.start(__version__)
+    fetching, audit, tracing = Fetching(), Audit(database), telemetry.start(__version__)
     keepers: Keepers | None = None
     try:
         if settings.config is not None:
@@ -156,6 +154,9 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
+        keys = KeySets(fetching)
+        foreign = ForeignTokens(lambda: provisioning.trust, fetching, keys)
+        identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
         keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
         async with (
             SqliteCounter(database.path) as counter,
@@ -187,7 +188,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             )
             running.directory = await keepers.directory()
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
-            _mount(settings, running, control, exchange, keepers, counter, keyring)
+            _mount(settings, running, control, exchange, keepers, counter, keyring, keys)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -211,7 +212,7 @@ def _oauth(
     running: _Running,
     audit: Audit,
 ) -> OAuthServer:
-    """The OAuth server, whose tokens `identity` then knows; and after them those of trusted issuers."""
+    """The OAuth server, whose tokens `identity` then knows."""
     made = OAuthServer.of(
         database,
         identity.people,
@@ -223,9 +224,6 @@ def _oauth(
         note=audit.note,
     )
     identity.accept(made.tokens.verify)
-    fetching = Fetching()
-    foreign = ForeignTokens(lambda: provisioning.trust, fetching, KeySets(fetching))
-    identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
     return made
 
 
@@ -249,6 +247,7 @@ def _mount(
     keepers: Keepers,
     counter: SqliteCounter,
     keyring: KeyRing,
+    keys: KeySets,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
@@ -266,7 +265,7 @@ def _mount(
     control.include_router(apps.router(site, signed_in, oauth))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
-        control.include_router(endpoints.router(oauth, _no_assertions))
+        control.include_router(endpoints.router(oauth, Enterprises(oauth, keepers.identity.logins, keys).exchange))
     services = admin.Services(
         keepers.registry,
         keepers.identity,
@@ -333,10 +332,6 @@ async def _follow(keepers: Keepers, links: LinkPool, running: _Running) -> None:
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
         running.changes.tell()
-
-
-async def _no_assertions(_: TokenRequest) -> Issued:
-    raise OAuthRefusal("unsupported_grant_type", "this grant type is not supported")
 
 
 async def _nothing_else(_: Principal, __: str) -> str:

@@ -111,7 +111,6 @@ class Desk:
             site.address_of,
         )
         app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
-        app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(join.router(site, signed_in, self.identity, lambda: self.trust, self.acts.append))
         app.include_router(sign_in.router(site, signed_in, self.identity, note=self.audit.note))
         app.include_router(front.router(site, signed_in, oauth.grants))
