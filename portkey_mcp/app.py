@@ -154,8 +154,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
-        # The last to be asked: what nobody else knows may be sent to an issuer.
-        identity.accept(ForeignTokens(lambda: provisioning.trust, Fetching(), keys).verify)
+        identity.accept(ForeignTokens(lambda: provisioning.trust, Fetching(), keys).verify)  # last: it asks others
         keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
         async with (
             SqliteCounter(database.path) as counter,
