@@ -146,7 +146,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
     registry, identity = Registry(database, keyring), Identity(database)
     provisioning = Provisioning(registry, identity)
-    fetching, audit, tracing = Fetching(), Audit(database), telemetry.start(__version__)
+    keys, audit, tracing = KeySets(Fetching()), Audit(database), telemetry.start(__version__)
     keepers: Keepers | None = None
     try:
         if settings.config is not None:
@@ -154,9 +154,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
-        keys = KeySets(fetching)
-        foreign = ForeignTokens(lambda: provisioning.trust, fetching, keys)
-        identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
+        identity.accept(ForeignTokens(lambda: provisioning.trust, Fetching(), keys).verify)  # last: it asks others
         keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
         async with (
             SqliteCounter(database.path) as counter,

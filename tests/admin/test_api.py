@@ -29,6 +29,8 @@ ROUTES = {
     "/approvals": {"get"},
     "/approvals/{ident}": {"get", "post"},
     "/audit": {"get"},
+    "/grants": {"get"},
+    "/grants/{ident}": {"delete"},
 }
 
 

@@ -111,7 +111,6 @@ class Desk:
             site.address_of,
         )
         app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
-        app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(join.router(site, signed_in, self.identity, lambda: self.trust, self.acts.append))
         app.include_router(sign_in.router(site, signed_in, self.identity, note=self.audit.note))
         app.include_router(front.router(site, signed_in, oauth.grants))
@@ -132,7 +131,6 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     identity.passwords = Passwords(database, identity.people, cheap, lambda: made.late.total_seconds())
     identity.invitations = Invitations(database, identity.people, now)
-    made = Desk(database, Approvals(database, keyring, now), identity, BrowserSessions(database, now))
     approvals, sessions = Approvals(database, keyring, now), BrowserSessions(database, now)
     made = Desk(database, approvals, identity, sessions, Audit(database, now=now))
     await made.key("caller")
