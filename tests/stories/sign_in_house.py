@@ -30,12 +30,22 @@ from tests.stories.gateway import Gateway, gateway
 from tests.stories.hearing import PATIENCE
 from tests.stories.house import ROOT, document
 from tests.stories.policy_house import Scripted, tool
-from tests.stories.raw_client import Heard, Json, RawClient, raw_http
+from tests.stories.raw_client import LEGACY, Heard, Json, RawClient, raw_http
 from tests.stories.raw_upstream import RawUpstream, raw_upstream
 
 SAYING: Json = {"type": "object", "properties": {"say": {"type": "string", "title": "Say"}}}
 CALL: Json = {"name": "echo", "arguments": {"say": "hello"}}
 REDIRECT = "https://app.example/callback"
+
+
+class Plain(Scripted):
+    """A server that greets as the schema has it: some of these clients insist on that."""
+
+    def __call__(self, message: Json, era: str) -> list[Json]:
+        if message["method"] != "initialize":
+            return super().__call__(message, era)
+        hello = {"protocolVersion": LEGACY, "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
+        return [{"jsonrpc": "2.0", "id": message["id"], "result": hello}]
 
 
 @dataclass
@@ -180,7 +190,7 @@ def written(upstream: str, **gateway: Any) -> str:
 async def upstream_of_all() -> AsyncIterator[RawUpstream]:
     """The one upstream."""
     async with raw_upstream("legacy") as upstream:
-        script = Scripted(tools=[tool("echo", inputSchema=SAYING)])
+        script = Plain(tools=[tool("echo", inputSchema=SAYING)])
         upstream.script, upstream.told = script, script.told
         yield upstream
 
