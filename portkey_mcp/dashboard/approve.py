@@ -122,9 +122,11 @@ class _Desk:
         if not key:
             return None
         try:
-            return await self._authenticate({"authorization": f"Bearer {key}"})
+            found = await self._authenticate({"authorization": f"Bearer {key}"})
         except Unauthenticated:
             return None
+        # What an app was given to make calls with is not its person, who alone decides about them.
+        return found if found.scopes is None else None
 
     def _what_it_takes(self, asking: _Asking) -> str:
         if asking.who is not None:

@@ -16,7 +16,7 @@ from typing import Final
 import anyio
 
 from portkey_mcp.errors import NotFound
-from portkey_mcp.model import Introduction, Visit
+from portkey_mcp.model import Introduction, Principal, Visit
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.upstream.alike import Alike
 from portkey_mcp.upstream.link import Link
@@ -153,7 +153,7 @@ class Sessions:
         return Session(ident, token, version, capabilities, info)
 
     def _seal(self, visit: Visit, ident: str, version: str, capabilities: Json, info: Json) -> str:
-        content = [ident, int(time.time()), visit.principal.id, visit.endpoint.path, version, capabilities, info]
+        content = [ident, int(time.time()), _whose(visit.principal), visit.endpoint.path, version, capabilities, info]
         return self._keyring.seal(dumps(content), SEAL)
 
     def open(self, token: str, visit: Visit) -> Session:
@@ -168,7 +168,7 @@ class Sessions:
         else:
             self._opened.move_to_end(token)
         session = opened.session
-        mine = opened.principal == visit.principal.id and opened.path == visit.endpoint.path
+        mine = opened.principal == _whose(visit.principal) and opened.path == visit.endpoint.path
         if not mine or session.id in self._ended or opened.born + self._lifetime < time.time():
             raise NotFound(SESSION_GONE)
         return session
@@ -206,6 +206,11 @@ class Sessions:
                 self._live.popitem(last=False)
         self._live.move_to_end(session.id)
         return live
+
+
+def _whose(principal: Principal) -> str:
+    """Whom a session belongs to: a principal, and where an app calls for them, by that app (oauth.md A6)."""
+    return f"{principal.id} by {principal.client}" if principal.client else principal.id
 
 
 def new_session_id() -> str:

@@ -110,6 +110,19 @@ class Grants:
             )
             return [shown(row) for row in rows]
 
+    async def of_workspace(self, workspace: str, person: str | None = None) -> list[Grant]:
+        """What was allowed in a workspace, by anybody or by one person, the newest first.
+
+        Raises:
+            StoreDown: it cannot be read.
+        """
+        wanted = {"workspace": workspace, **({} if person is None else {"person": person})}
+        async with reading(self._database) as session:
+            rows = await session.scalars(
+                select(GrantRow).filter_by(**wanted).order_by(GrantRow.created.desc(), GrantRow.id)
+            )
+            return [shown(row) for row in rows]
+
     async def end(self, grant: str) -> None:
         """End a grant and all its tokens: here at once, elsewhere as soon as the revision is seen. None is no error.
 
