@@ -108,13 +108,13 @@ class Gateway:
         self._running.changes.close()
 
 
-def build(settings: Settings) -> Gateway:
-    """The gateway. Nothing is opened before its lifespan begins."""
+def build(settings: Settings, egress: Egress | None = None) -> Gateway:
+    """The gateway. Nothing is opened before its lifespan begins. `egress` is another one in tests."""
     running = _Running()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with _gateway(settings, running, control):
+        async with _gateway(settings, running, control, egress or Egress()):
             yield
 
     control = FastAPI(title="portkey-mcp", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -188,7 +188,9 @@ class _Keepers:
 
 
 @asynccontextmanager
-async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> AsyncIterator[None]:
+async def _gateway(
+    settings: Settings, running: _Running, control: FastAPI, egress: Egress
+) -> AsyncIterator[None]:
     """Open everything in order, and close it in reverse."""
     database = await Database.open(settings.data)
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
@@ -201,7 +203,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             declared = await provisioning.apply(settings.config)
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
-        oauth = _oauth(settings, database, identity, provisioning, running)
+        oauth = _oauth(settings, database, identity, provisioning, running, egress)
         keepers = _Keepers.of(database, keyring, registry, identity, oauth)
         async with (
             SqliteCounter(database.path) as counter,
@@ -249,13 +251,18 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
 
 
 def _oauth(
-    settings: Settings, database: Database, identity: Identity, provisioning: Provisioning, running: _Running
+    settings: Settings,
+    database: Database,
+    identity: Identity,
+    provisioning: Provisioning,
+    running: _Running,
+    egress: Egress,
 ) -> OAuthServer:
     """The OAuth server, whose tokens `identity` then knows."""
     made = OAuthServer.of(
         database,
         identity.people,
-        ClientDocuments(Egress(), terms=lambda: provisioning.trust.terms),
+        ClientDocuments(egress, terms=lambda: provisioning.trust.terms),
         Addresses(settings.base_url),
         trust=lambda: provisioning.trust,
         directory=lambda: running.directory,
