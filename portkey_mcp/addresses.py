@@ -15,6 +15,9 @@ Place = tuple[str, ...]
 
 PROTECTED: Final = "/.well-known/oauth-protected-resource"
 
+JOIN: Final = "/ui/join/"
+"""Where invitations are opened, below the public URL; the invitation's token comes behind it."""
+
 KEYS: Final = "_key"
 """First segment of the same endpoints for clients that have an API key, where nothing speaks of OAuth."""
 
@@ -82,6 +85,10 @@ class Addresses:
     def issuer(self, alias: str = "") -> str:
         """The issuer that clients meet at the public URL or, where it is given, at a host alias."""
         return self.of_alias(alias) if alias else self.base
+
+    def invitation(self, token: str) -> str:
+        """The link of an invitation."""
+        return f"{self.base}{JOIN}{token}"
 
     def of_alias(self, alias: str) -> str:
         """The origin of a host alias: it has scheme and port of the public URL."""

@@ -18,7 +18,7 @@ from portkey_mcp.activity.record import Record
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, apps, consent, front, sign_in
+from portkey_mcp.dashboard import approve, apps, consent, front, join, sign_in, sso
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.egress import Egress
@@ -36,6 +36,8 @@ from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.oidc import SingleSignOn
+from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth import endpoints
@@ -78,6 +80,7 @@ class _Running:
     directory: Directory = field(default_factory=Directory)
     entrance: Entrance | None = None
     changes: Changes = field(default_factory=Changes)
+    first_link: str = ""
 
 
 @dataclass
@@ -102,6 +105,11 @@ class Gateway:
         except Exception as error:
             self.failure = error  # servers only log what goes wrong in a lifespan
             raise
+
+    @property
+    def first_link(self) -> str:
+        """Where the first person makes their account, once; empty where nobody has to, or somebody is there already."""
+        return self._running.first_link
 
     def end_streams(self) -> None:
         """Before stopping: standing streams, which never end by themselves, end in good order. Calls go on."""
@@ -178,6 +186,7 @@ class _Keepers:
         """Forget what is over."""
         await self.approvals.tidy()
         await self.sessions.tidy()
+        await self.identity.invitations.tidy()
         await self.oauth.tidy()
 
     async def flush(self) -> None:
@@ -234,6 +243,7 @@ async def _gateway(
                 max_body=settings.max_body_bytes,
             )
             running.directory = await keepers.directory()
+            running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
             _mount(settings, running, control, exchange, keepers, counter, keyring)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
@@ -300,14 +310,23 @@ def _mount(
     site = Site(oauth.addresses, oauth.directory, LOCAL_ADMIN if is_open else None, oauth.address_of)
     signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
-    control.include_router(sign_in.router(site, signed_in, keepers.identity))
+    control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust))
+    single = SingleSignOn(PendingSignIns(keyring))
+    control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust))
+    control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust))
     control.include_router(front.router(site, signed_in, oauth.grants))
     control.include_router(apps.router(site, signed_in, oauth))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
         control.include_router(endpoints.router(oauth, _no_assertions))
     services = admin.Services(
-        keepers.registry, keepers.identity, keepers.policies, keepers.definitions, keepers.approvals, counter
+        keepers.registry,
+        keepers.identity,
+        keepers.policies,
+        keepers.definitions,
+        keepers.approvals,
+        counter,
+        oauth.addresses,
     )
     control.include_router(admin.router(services, authenticate, oauth.directory, site.origin, oauth.address_of))
     running.entrance = Entrance(

@@ -13,6 +13,7 @@ PortkeyError
 │   ├── ClientRefused    an OAuth client that names itself by a URL is not one that may come in
 │   └── Refused          policy does not let this call pass; says what, why, and what would help
 ├── StoreDown            counts or approvals cannot be read or written just now
+├── ProviderDown         an identity provider gave no answer, or none that says anything
 ├── NotFetched           a URL that came from outside was not asked, or gave no answer that may be used
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
 └── UpstreamDown         the upstream gave no answer
@@ -131,6 +132,10 @@ class ClientRefused(Refusal):
 
 class StoreDown(PortkeyError):
     """The store cannot be read or written just now; `str()` says why, for the log."""
+
+
+class ProviderDown(PortkeyError):
+    """An identity provider cannot be asked just now, or answers what nobody can use; `str()` is for a person."""
 
 
 @dataclass

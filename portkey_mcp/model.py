@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from portkey_mcp.wire import Json
@@ -137,6 +138,11 @@ def lower_role(one: Role, other: Role) -> Role:
     return max(one, other, key=roles.index)
 
 
+def outranks(one: Role, other: Role) -> bool:
+    """Whether the first of two roles may do more."""
+    return one != other and lower_role(one, other) == other
+
+
 @dataclass(frozen=True, slots=True)
 class DeclaredKey:
     """An API key that `portkey.yaml` declares. `key` is the key itself, resolved, and never shown."""
@@ -145,6 +151,11 @@ class DeclaredKey:
     name: str
     key: str = field(repr=False)
     role: Role = "member"
+    scopes: tuple[str, ...] | None = None
+    """What it allows at most, as `trust.SCOPES` names it; None: all that the role does."""
+    server: str = ""
+    """The only server of the workspace that it is good for; empty: all."""
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

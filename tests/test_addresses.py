@@ -92,3 +92,7 @@ def test_an_alias_has_scheme_and_port_of_the_public_url() -> None:
 def test_ipv6_keeps_its_brackets() -> None:
     assert canonical("HTTP://[::1]:80/A/") == "http://[::1]/a"
     assert Addresses("http://[::1]:8080").place("http://[::1]:8080/demo/mcp", {}) == ("demo",)
+
+
+def test_an_invitation_is_opened_below_the_public_url() -> None:
+    assert Addresses("https://example.com/gw").invitation("abc") == "https://example.com/gw/ui/join/abc"

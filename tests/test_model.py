@@ -12,6 +12,7 @@ from portkey_mcp.model import (
     folded_email,
     label_problem,
     lower_role,
+    outranks,
 )
 
 TEAM = Workspace("team", "Team", {}, {})
@@ -99,3 +100,10 @@ def test_an_address_and_a_name_have_a_length() -> None:
     assert (label_problem("x" * 100, "name"), label_problem("", "name")[:13]) == ("", "'' is no name")
     assert label_problem("x" * 101, "name")
     assert label_problem("a\tb", "name")
+
+
+def test_roles_outrank_those_that_may_do_less() -> None:
+    assert outranks("owner", "admin")
+    assert outranks("member", "viewer")
+    assert not outranks("admin", "admin")
+    assert not outranks("viewer", "member")

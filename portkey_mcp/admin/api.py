@@ -15,7 +15,10 @@ from portkey_mcp.admin.definitions import DefinitionsDesk
 from portkey_mcp.admin.desk import Authenticate, Desk
 from portkey_mcp.admin.explain import ExplainDesk
 from portkey_mcp.admin.failing import NO_STORE, Failure, failure
+from portkey_mcp.admin.invitations import InvitationsDesk
+from portkey_mcp.admin.keys import KeysDesk
 from portkey_mcp.admin.limits import LimitsDesk
+from portkey_mcp.admin.people import PeopleDesk
 from portkey_mcp.admin.policy import PolicyDesk
 from portkey_mcp.admin.visiting import Services
 from portkey_mcp.errors import NotFound
@@ -74,7 +77,18 @@ def router(
 def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
     """Path below a workspace, method, and who answers."""
     policy, definitions, approvals = PolicyDesk(services), DefinitionsDesk(services), ApprovalsDesk(services)
+    people, invitations, keys = PeopleDesk(services), InvitationsDesk(services), KeysDesk(services)
     return [
+        ("/people", "GET", people.list_people),
+        ("/people", "POST", people.add_person),
+        ("/people/{person}", "PATCH", people.change_person),
+        ("/people/{person}", "DELETE", people.remove_person),
+        ("/invitations", "GET", invitations.list_invitations),
+        ("/invitations", "POST", invitations.invite),
+        ("/invitations/{ident}", "DELETE", invitations.take_invitation_back),
+        ("/keys", "GET", keys.list_keys),
+        ("/keys", "POST", keys.create_key),
+        ("/keys/{ident}", "DELETE", keys.revoke_key),
         ("/policy", "GET", policy.read_policy),
         ("/policy", "PUT", policy.save_policy),
         ("/policy", "PATCH", policy.change_policy),

@@ -30,6 +30,8 @@ LARGEST_BODY: Final = 1_000_000
 """Bytes: a policy document of the largest size, nearly, and nothing else is as long."""
 
 READING: Final = ("GET", "HEAD")
+BODILESS: Final = "DELETE"
+"""Changes something and says nothing more."""
 
 
 class Body(BaseModel):
@@ -68,6 +70,15 @@ class Asker:
                 f"To {what} takes the role owner or admin in workspace {self.workspace!r}; yours is {self.role}."
             )
 
+    def must_take_part(self, what: str) -> None:
+        """Refuse whoever only looks on; `what` is what they wanted.
+
+        Raises:
+            Forbidden: in words.
+        """
+        if self.role == "viewer":
+            raise Forbidden(f"To {what} takes the role member in workspace {self.workspace!r}; yours is viewer.")
+
 
 def asker_of(request: Request) -> Asker:
     """Who asks; `Desk` has found out."""
@@ -101,22 +112,25 @@ class Desk:
         """
         changes = request.method not in READING
         if changes:
-            self._refuse_foreign(request.headers)
+            self._refuse_foreign(request)
         principal = await self._authenticate(request.headers)
         slug = request.path_params["workspace"]
         role = principal.role_in(slug)
         if role is None or slug not in self._directory().workspaces:
             raise no_workspace(slug)
+        _refuse_narrow(principal)
         request.state.asker = Asker(principal, slug, role, self._address_of(request.scope))
-        return await _Read.all_of(request) if changes else request
+        return await _Read.all_of(request) if changes and request.method != BODILESS else request
 
-    def _refuse_foreign(self, headers: Mapping[str, str]) -> None:
+    def _refuse_foreign(self, request: Request) -> None:
         """Refuse what a page of another site could make a browser send.
 
-        Such a page can send no `application/json` without being asked for leave first, which nobody gives here; and
-        what it sends names its `Origin` (Fetch, "CORS-safelisted request-header" and "append a request Origin header").
+        Such a page can send no `application/json`, and no `DELETE`, without asking for leave first, which nobody gives
+        here; and what it sends names its `Origin` (Fetch, "CORS-safelisted request-header" and "-method", and "append a
+        request Origin header").
         """
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        headers, has_body = request.headers, request.method != BODILESS
+        if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJson("Send the body as JSON, with `Content-Type: application/json`.")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != self._origin.lower():
@@ -190,6 +204,17 @@ def _is_text(raw: bytes, value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _refuse_narrow(principal: Principal) -> None:
+    """Refuse a credential that was made for less than all that its bearer may: it is for MCP endpoints alone.
+
+    Raises:
+        Forbidden: in words.
+    """
+    if principal.scopes is not None or "/" in (principal.reach or ""):
+        what = "some scopes" if principal.scopes is not None else "one server"
+        raise Forbidden(f"This credential is good for {what} only, which this API is not among; use another one here.")
 
 
 def no_workspace(slug: str) -> NotFound:

@@ -18,6 +18,7 @@ from portkey_mcp.admin.failing import Place, places
 from portkey_mcp.admin.visiting import Services, Visitor, existing, visitor
 from portkey_mcp.errors import Conflict, Mistake, Mistakes, NotFound
 from portkey_mcp.model import Visit
+from portkey_mcp.policy.access import hidden_from
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.document import Policy, Rule
 from portkey_mcp.policy.impact import impact, visitors
@@ -219,7 +220,9 @@ class PolicyDesk:
             keys = tuple(Visit(principal, around.visit.endpoint) for principal in found)
         else:
             things = [thing for thing, _ in await existing(self._services, around)]
-        return _Prospect(around.rules.policy, tuple(around.workspace.servers), tuple(things), around, keys)
+        hidden = frozenset() if asker.rules else hidden_from(asker.principal, around.workspace)
+        servers = tuple(name for name in around.workspace.servers if name not in hidden)
+        return _Prospect(around.rules.policy, servers, tuple(things), around, keys)
 
 
 def _outlook(text: str, prospect: _Prospect) -> Outlook:

@@ -1,8 +1,10 @@
 """About whom a question is, and which things exist for them: what explanations, limits and checks begin with."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from portkey_mcp.activity.acts import Note, forgotten
+from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin.desk import Asker, no_workspace
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.errors import NotFound
@@ -28,6 +30,8 @@ class Services:
     definitions: Definitions
     approvals: Approvals
     counter: Counter
+    addresses: Addresses = field(default_factory=lambda: Addresses(""))
+    note: Note = forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ async def existing(services: Services, visitor: Visitor) -> list[tuple[Thing, Te
 
 def terms_of(visitor: Visitor, thing: Thing) -> Terms | None:
     """On what terms something may be used under its server's own name, as far as that tells; None: not at all."""
+    if thing.server not in visitor.workspace.servers:
+        return None  # one that they may not use must not be told from one that there is not
     decision = visitor.rules.decide(visitor.visit, thing)
     if not isinstance(decision, Allow):
         return None

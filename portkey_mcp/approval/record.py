@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from portkey_mcp.approval.question import bare
 from portkey_mcp.model import Principal, Visit
 from portkey_mcp.policy.decide import Thing
+from portkey_mcp.trust import MCP_CALL
 from portkey_mcp.wire import Json
 
 Via = Literal["elicitation", "page"]
@@ -54,6 +55,14 @@ def digest(visit: Visit, thing: Thing, params: Json) -> str:
 
 
 def may_decide(principal: Principal, approval: Approval) -> bool:
-    """Whether this principal may decide: the one who called, or an owner or admin of the workspace."""
+    """Whether this principal may decide: the one who called, or an owner or admin of the workspace.
+
+    With a credential that is good for one server, or without calling tools, nobody decides more than they could call.
+    """
+    here = approval.workspace, f"{approval.workspace}/{approval.thing.server}"
+    if principal.reach is not None and principal.reach not in here:
+        return False
+    if principal.scopes is not None and MCP_CALL not in principal.scopes:
+        return False
     role = principal.role_in(approval.workspace)
     return role in ("owner", "admin") or (role is not None and principal.id == approval.principal)

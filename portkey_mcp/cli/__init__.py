@@ -8,7 +8,7 @@ import sys
 import typer
 
 from portkey_mcp import __version__
-from portkey_mcp.cli import approvals, db, files, keys, people, policy, review, serve, servers, workspaces
+from portkey_mcp.cli import approvals, db, files, invitations, keys, people, policy, review, serve, servers, workspaces
 from portkey_mcp.errors import Mistake, PortkeyError
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ app.command()(files.schema)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(servers.app, name="servers")
 app.add_typer(keys.app, name="keys")
+people.app.command()(invitations.invite)
+people.app.command()(invitations.invitations)
+people.app.command()(invitations.uninvite)
 app.add_typer(people.app, name="people")
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")

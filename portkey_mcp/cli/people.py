@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import anyio
 import typer
 
+from portkey_mcp.activity.acts import Act
 from portkey_mcp.cli import show
 from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
-from portkey_mcp.cli.stores import opened
+from portkey_mcp.cli.stores import ACTOR, Stores, opened
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.people import Person
 from portkey_mcp.identity.sessions import BrowserSessions
-from portkey_mcp.model import Role
+from portkey_mcp.model import Role, folded_email
 from portkey_mcp.settings import Settings
 
 app = typer.Typer(help="People, and what they are in workspaces.", no_args_is_help=True)
@@ -63,7 +64,12 @@ async def _add(
 ) -> None:
     async with opened(settings) as stores:
         made = await stores.identity.passwords.hashed(password) if password else ""
+        is_new = all(folded_email(one.email) != folded_email(email) for one in await stores.identity.people.all())
         await stores.identity.people.add(email, name, workspace=workspace, role=role, groups=groups, password=made)
+        if is_new:
+            _note(stores, "person", email, how="made")
+        if workspace is not None:
+            _note(stores, "member", email, workspace, how="joined", role=role, groups=", ".join(groups))
 
 
 @app.command("list")
@@ -100,8 +106,10 @@ async def _remove(settings: Settings, email: str, workspace: str | None) -> None
     async with opened(settings) as stores:
         if workspace is None:
             await stores.identity.people.remove(email)
+            _note(stores, "person", email, how="removed")
         else:
             await stores.identity.people.leave(email, workspace)
+            _note(stores, "member", email, workspace, how="left")
 
 
 @app.command()
@@ -121,6 +129,7 @@ def enable(email: Email, config: Config = None, data: Data = None) -> None:
 async def _switch(settings: Settings, email: str, on: bool) -> None:
     async with opened(settings) as stores:
         await (stores.identity.people.enable(email) if on else stores.identity.people.disable(email))
+        _note(stores, "person", email, how="enabled" if on else "disabled")
 
 
 @app.command("role")
@@ -133,6 +142,7 @@ def role_(email: Email, role: NewRole, workspace: Workspace, config: Config = No
 async def _role(settings: Settings, email: str, workspace: str, role: Role) -> None:
     async with opened(settings) as stores:
         await stores.identity.people.set_role(email, workspace, role)
+        _note(stores, "member", email, workspace, role=role)
 
 
 @app.command("group")
@@ -153,7 +163,9 @@ def group_(
 
 async def _group(settings: Settings, email: str, workspace: str, add: list[str], remove: list[str]) -> tuple[str, ...]:
     async with opened(settings) as stores:
-        return await stores.identity.people.set_groups(email, workspace, add=add, remove=remove)
+        groups = await stores.identity.people.set_groups(email, workspace, add=add, remove=remove)
+        _note(stores, "member", email, workspace, groups=", ".join(groups))
+        return groups
 
 
 @app.command()
@@ -167,6 +179,12 @@ async def _password(settings: Settings, email: str, password: str) -> None:
     async with opened(settings) as stores:
         person = await stores.identity.passwords.set(email, password)
         await BrowserSessions(stores.database).end_all(person)
+        _note(stores, "password", email)
+
+
+def _note(stores: Stores, act: str, email: str, workspace: str = "", **detail: str) -> None:
+    """Take note of what was done to a person, who is called as they are everywhere."""
+    stores.note(Act(act, actor=ACTOR, workspace=workspace, subject=folded_email(email), detail=detail))
 
 
 def _line() -> str:

@@ -118,7 +118,7 @@ class _Uvicorn(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
-        print(self._banner, flush=True)
+        print(self._banner + first(self._gateway.first_link), flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.end_streams()
@@ -133,6 +133,15 @@ def banner(settings: Settings) -> str:
   a hub      {settings.base_url}/WORKSPACE/mcp
   a key      portkey-mcp keys create NAME --workspace WORKSPACE
 """
+
+
+def first(link: str) -> str:
+    """What `serve` says besides as long as nobody is known; the link makes the first person, who owns everything."""
+    return (
+        f"\nNobody can sign in yet. The first person makes an account here, once, within a day:\n\n  {link}\n"
+        if link
+        else ""
+    )
 
 
 def demo_banner(settings: Settings) -> str:

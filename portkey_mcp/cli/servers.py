@@ -13,7 +13,8 @@ from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
 from portkey_mcp.cli.stores import opened
 from portkey_mcp.cli.trying import describe, list_tools
 from portkey_mcp.errors import Mistake
-from portkey_mcp.model import McpServer
+from portkey_mcp.model import Access, McpServer
+from portkey_mcp.policy.access import access_of
 from portkey_mcp.registry.literals import hide
 from portkey_mcp.settings import Settings
 
@@ -31,6 +32,14 @@ Env = Annotated[list[str] | None, typer.Option("--env", help="`NAME=value` for t
 Protocol = Annotated[str, typer.Option("--protocol", help="A protocol version to speak; auto asks the server.")]
 Title = Annotated[str, typer.Option("--title", help="What people call it.")]
 Shared = Annotated[bool, typer.Option("--shared", help="One process for everybody, not one for each caller.")]
+AllowPerson = Annotated[
+    list[str] | None,
+    typer.Option("--allow-person", metavar="WHO", help="Who may use it, by e-mail address or id; repeatable."),
+]
+AllowGroup = Annotated[
+    list[str] | None, typer.Option("--allow-group", metavar="NAME", help="Whose members may use it; repeatable.")
+]
+Everybody = Annotated[bool, typer.Option("--everybody", help="Everybody of the workspace may use it.")]
 File = Annotated[Path, typer.Argument(help="A file of Claude Desktop, Claude Code, Cursor or VS Code.")]
 Secret = Annotated[list[str] | None, typer.Option("--secret", help="`NAME=value` the file asks for; repeatable.")]
 Approve = Annotated[bool, typer.Option("--approve", help="Take over commands too: the gateway will run them.")]
@@ -54,6 +63,7 @@ async def _list(settings: Settings, only: str | None) -> list[dict[str, object]]
             "transport": server.transport,
             "target": urlsplit(server.url)._replace(query="").geturl() if server.url else " ".join(server.command),
             "enabled": server.enabled,
+            "access": [*server.access.people, *server.access.groups] if server.access else [],
             "managed_by": origins[server.key],
         }
         for slug, workspace in directory.workspaces.items()
@@ -74,6 +84,8 @@ def add(
     protocol: Protocol = "auto",
     title: Title = "",
     shared: Shared = False,
+    allow_person: AllowPerson = None,
+    allow_group: AllowGroup = None,
     config: Config = None,
     data: Data = None,
 ) -> None:
@@ -91,6 +103,7 @@ def add(
         protocol=protocol,
         process="shared" if shared else "principal",
         title=title,
+        access=access_of(tuple(allow_person or ()), tuple(allow_group or ())),
     )
     settings = load(config, data)
     for note in anyio.run(_add, settings, server):
@@ -111,6 +124,30 @@ async def _add(settings: Settings, server: McpServer) -> list[str]:
     async with opened(settings) as stores:
         await stores.registry.add_server(hidden.server, secrets=hidden.secrets)
     return hidden.notes
+
+
+@app.command()
+def access(
+    name: Name,
+    workspace: Workspace,
+    allow_person: AllowPerson = None,
+    allow_group: AllowGroup = None,
+    everybody: Everybody = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Say who of the workspace may use a server, in the place of whoever could; for others it does not exist."""
+    wanted = access_of(tuple(allow_person or ()), tuple(allow_group or ()))
+    if everybody is (wanted is not None):
+        raise Mistake("give --allow-person and --allow-group, or --everybody")
+    anyio.run(_access, load(config, data), workspace, name, wanted)
+    whom = "everybody" if wanted is None else ", ".join((*wanted.people, *wanted.groups))
+    typer.echo(f"Server {name!r} of workspace {workspace!r} is there for {whom}.")
+
+
+async def _access(settings: Settings, workspace: str, name: str, wanted: Access | None) -> None:
+    async with opened(settings) as stores:
+        await stores.registry.set_access(workspace, name, wanted)
 
 
 @app.command()

@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
+from portkey_mcp.activity.acts import Note, forgotten
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import McpServer, Workspace
@@ -13,6 +15,9 @@ from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import Settings
 from portkey_mcp.storage.database import Database
+
+ACTOR: Final = "command line"
+"""Who does what commands do, as far as anybody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Stores:
     policies: Policies
     database: Database
     """For the rooms that only some commands ask."""
+    note: Note = forgotten
+    """Takes note of what commands do that matters to security."""
 
     async def workspace(self, slug: str) -> Workspace:
         """A workspace.

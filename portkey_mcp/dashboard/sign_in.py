@@ -1,11 +1,14 @@
 """Signing in and out: `/ui/sign-in` and `/ui/sign-out`. Plain forms, which other sites cannot send for anybody.
 
+Where identity providers are configured, the page leads to them, too; what follows there is `sso.py`'s.
+
 Every failure is told in the same words: the page tells nobody who has an account here. How guessing is slowed is the
 business of whoever checks the password.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
@@ -15,15 +18,16 @@ from portkey_mcp.dashboard.forms import AUTHORIZE, FRONT, fields, is_ours, own_p
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
 from portkey_mcp.dashboard.signed_in import People, SignedIn
 from portkey_mcp.errors import StoreDown, Unauthenticated
+from portkey_mcp.trust import Trust
 
 WRONG: Final = (
     "That did not work. Check e-mail and password; after several failures, wait a few minutes before the next."
 )
 
 
-def router(site: Site, signed_in: SignedIn, people: People) -> APIRouter:
-    """The routes of signing in and out."""
-    desk = _Desk(site, signed_in, people)
+def router(site: Site, signed_in: SignedIn, people: People, trust: Callable[[], Trust] = Trust) -> APIRouter:
+    """The routes of signing in and out. `trust` says how people sign in now."""
+    desk = _Desk(site, signed_in, people, trust)
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route(SIGN_IN, desk.show, methods=["GET"], response_class=HTMLResponse)
     routes.add_api_route(SIGN_IN, desk.sign_in, methods=["POST"], response_class=HTMLResponse)
@@ -34,18 +38,19 @@ def router(site: Site, signed_in: SignedIn, people: People) -> APIRouter:
 class _Desk:
     """Answers the requests of these pages."""
 
-    def __init__(self, site: Site, signed_in: SignedIn, people: People) -> None:
+    def __init__(self, site: Site, signed_in: SignedIn, people: People, trust: Callable[[], Trust]) -> None:
         self._site = site
         self._signed_in = signed_in
         self._people = people
+        self._trust = trust
 
     async def show(self, request: Request) -> Response:
         """The form, or why there is none."""
         if self._site.local is not None:
             return self._nobody_needs_to()
         try:
-            if await self._people.is_empty():
-                return self._site.page("first_person.html")
+            if await self._people.is_empty() and not any(one.create for one in self._trust().providers):
+                return self._site.page("first_person.html", password=self._trust().password)
             return await self._form(request, own_path(request.query_params.get("next", "")))
         except StoreDown:
             return self._site.store_down("Nobody can sign in")
@@ -56,6 +61,9 @@ class _Desk:
             return self._nobody_needs_to()
         if not is_ours(request.headers, self._site.origin):
             return self._not_from_here()
+        if not self._trust().password:
+            text = "Passwords are switched off here."
+            return self._site.message(403, "Not with a password", text, (SIGN_IN, "Sign in"))
         form = await fields(request)
         if form is None:
             return self._site.message(
@@ -97,6 +105,8 @@ class _Desk:
         self, request: Request, onto: str, status: int = 200, error: str = "", email: str = ""
     ) -> HTMLResponse:
         principal = await self._signed_in.who(request)
+        trust, then = self._trust(), urlencode({"next": onto})
+        providers = [(named(one.name), f"{SIGN_IN}/{one.id}?{then}") for one in trust.providers]
         return self._site.page(
             "sign_in.html",
             status,
@@ -104,6 +114,8 @@ class _Desk:
             onto=onto,
             error=error,
             email=email,
+            providers=providers,
+            password=trust.password,
             who="" if principal is None else named(principal.name),
         )
 

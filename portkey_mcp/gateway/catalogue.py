@@ -69,10 +69,11 @@ class Catalogue:
         self._written: Shelf[tuple[Sources, Raw]] = Shelf(WRITTEN, WRITTEN_BYTES)
 
     def choice(self, endpoint: Endpoint) -> Choice:
-        """The servers behind a hub or a bundle, worked out once for each workspace as it is."""
+        """The servers behind a hub or a bundle, worked out once for each workspace as it is, and as it is seen."""
         workspace = endpoint.workspace
         bundle = workspace.bundles.get(endpoint.name) if endpoint.kind == "bundle" else None
-        place = (workspace.slug, bundle.name if bundle is not None else None)
+        # The workspace is another object for whoever may not use all its servers; what is kept keeps it, and its id.
+        place = (id(workspace), bundle.name if bundle is not None else None)
         choice = self._choices.get(place)
         if choice is None or choice.workspace is not workspace:
             chosen = tuple(compile_pattern(text) for text in bundle.include) if bundle is not None else None

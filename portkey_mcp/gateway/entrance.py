@@ -21,7 +21,8 @@ from portkey_mcp.gateway.challenge import challenge, is_challenged
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
-from portkey_mcp.model import Directory, Endpoint, Principal, Visit
+from portkey_mcp.model import Directory, Endpoint, Principal, Visit, Workspace
+from portkey_mcp.policy.access import hidden_from, without
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 PROBES: Final = ("/healthz", "/readyz")
@@ -74,6 +75,7 @@ class Entrance:
         self._signs_in = signs_in
         self._served = Directory()
         self._visits: dict[tuple[str, Place, str], Visit] = {}
+        self._narrowed: dict[tuple[str, frozenset[str]], Workspace] = {}
         self._known_hosts = lru_cache(REMEMBERED)(self._is_known)
         self._spots = lru_cache(REMEMBERED)(self._spot_of)
 
@@ -128,6 +130,7 @@ class Entrance:
         """The directory is another one: nothing that was read with the last one counts any more."""
         self._served = self._directory()
         self._visits.clear()
+        self._narrowed.clear()
         self._known_hosts.cache_clear()
         self._spots.cache_clear()
 
@@ -178,16 +181,29 @@ class Entrance:
         workspaces = self._directory().workspaces
         if not place:
             mine = [slug for slug in workspaces if principal.role_in(slug) is not None]
-            return Endpoint("root", workspaces[mine[0]]) if len(mine) == 1 else None
+            return Endpoint("root", self._as_seen(principal, workspaces[mine[0]])) if len(mine) == 1 else None
         workspace = workspaces.get(place[0])
         if workspace is None:
             return None
+        workspace = self._as_seen(principal, workspace)
         if len(place) == 1:
             return Endpoint("hub", workspace)
         server = workspace.servers.get(place[1])
         if server is not None:
             return Endpoint("server", workspace, place[1]) if server.enabled else None
         return Endpoint("bundle", workspace, place[1]) if place[1] in workspace.bundles else None
+
+    def _as_seen(self, principal: Principal, workspace: Workspace) -> Workspace:
+        """A workspace without the servers that the principal may not use; the same object for whoever sees the same."""
+        hidden = hidden_from(principal, workspace)
+        if not hidden:
+            return workspace
+        seen = self._narrowed.get((workspace.slug, hidden))
+        if seen is None:
+            if len(self._narrowed) >= REMEMBERED:
+                self._narrowed.clear()
+            seen = self._narrowed[workspace.slug, hidden] = without(workspace, hidden)
+        return seen
 
     async def _refuse(self, send: Send, refusal: Refusal | BadMessage, spot: Spot) -> None:
         """Send a refusal that came before any call."""

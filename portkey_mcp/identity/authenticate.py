@@ -9,7 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portkey_mcp.errors import StoreDown, Unauthenticated
+from portkey_mcp.identity.invitations import Invitations
 from portkey_mcp.identity.keys import ApiKey, ApiKeys, KeyOrigin
+from portkey_mcp.identity.logins import Logins
+from portkey_mcp.identity.memberships import Memberships
 from portkey_mcp.identity.passwords import Passwords
 from portkey_mcp.identity.people import People
 from portkey_mcp.model import DeclaredKey, DeclaredMember, Principal, Role
@@ -30,6 +33,9 @@ class Identity:
     def __init__(self, database: Database, *further: Verify) -> None:
         self.people = People(database)
         self.passwords = Passwords(database, self.people)
+        self.logins = Logins(database, self.people)
+        self.memberships = Memberships(database, self.people)
+        self.invitations = Invitations(database, self.people)
         self._keys = ApiKeys(database, self.people)
         self._kinds: tuple[Verify, ...] = (self._keys.verify, *further)
 
@@ -121,9 +127,21 @@ class Identity:
         origin: KeyOrigin = "cli",
         expires: datetime | None = None,
         person: str = "",
+        scopes: Iterable[str] | None = None,
+        server: str = "",
     ) -> str:
         """Make an API key and return it; see `ApiKeys.create`."""
-        return await self._keys.create(workspace, name, role, key=key, origin=origin, expires=expires, person=person)
+        return await self._keys.create(
+            workspace,
+            name,
+            role,
+            key=key,
+            origin=origin,
+            expires=expires,
+            person=person,
+            scopes=scopes,
+            server=server,
+        )
 
     async def revoke_key(self, workspace: str, name: str) -> None:
         """End an API key; see `ApiKeys.revoke`."""

@@ -3,6 +3,9 @@
 A person's key is the person: with their id, their groups, and their role in its workspace as it is now, or a lower one
 that the key was given. It reaches no other workspace, and ends with the membership.
 
+A key may be good for one server only, and for some scopes only: its principal says so, and whoever lets principals in
+holds them to it.
+
 Only SHA-256 digests are stored; that is enough for secrets of this length, which nobody can guess one by one.
 Verification looks a digest up in memory, so a call costs no database read.
 """
@@ -19,14 +22,15 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.errors import Mistake, Unauthenticated
+from portkey_mcp.errors import Conflict, Mistake, Unauthenticated
 from portkey_mcp.identity import members
 from portkey_mcp.identity.people import People
 from portkey_mcp.identity.tables import ApiKeyRow, MembershipRow, PersonRow
 from portkey_mcp.model import DeclaredKey, Principal, Role, lower_role
 from portkey_mcp.storage.database import Database
+from portkey_mcp.trust import SCOPES
 
-KeyOrigin = Literal["file", "cli", "dashboard"]
+KeyOrigin = Literal["file", "cli", "dashboard", "api"]
 
 PREFIX: Final = "pk_"
 RANDOM_CHARACTERS: Final = 40
@@ -39,7 +43,8 @@ SHORTEST: Final = 20
 class ApiKey:
     """What may be shown of a key. `person` is the e-mail address of whose it is; empty for a service account's.
 
-    `role` is what it may do now: of a person's key never more than the person.
+    `role` is what it may do now: of a person's key never more than the person. `scopes` None: all; `server` is the only
+    one that it is good for, empty: all.
     """
 
     id: str
@@ -51,6 +56,8 @@ class ApiKey:
     expires: datetime | None
     last_used: datetime | None
     person: str = ""
+    scopes: tuple[str, ...] | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class _Known:
     person: str | None
     workspace: str
     most: Role
+    scopes: tuple[str, ...] | None
+    reach: str | None
     expires: datetime | None
     principal: Principal | None
     owner: Principal | None = None
@@ -86,18 +95,22 @@ class ApiKeys:
         origin: KeyOrigin = "cli",
         expires: datetime | None = None,
         person: str = "",
+        scopes: Iterable[str] | None = None,
+        server: str = "",
     ) -> str:
         """Make a key, or take the given one, and return it: the only time that it is seen.
 
         `person` is the e-mail address of whose it is; then `role` is what it may be at most, by default all that the
-        person is. A service account is a member by default.
+        person is. A service account is a member by default. `scopes` None: all; `server`: good for this one only. That
+        there is such a server is the caller's to see to; a key for one that there is not opens nothing.
 
         Raises:
-            Mistake: no such workspace, member or role, the name or the key is taken, or the key is too short.
+            Mistake: no such workspace, member, role or scope, the name or the key is taken, or the key is too short.
         """
         key = PREFIX + secrets.token_urlsafe(RANDOM_CHARACTERS)[:RANDOM_CHARACTERS] if key is None else key
         role = role or ("owner" if person else "member")
-        row = _row(DeclaredKey(workspace, name, key, role), origin, expires)
+        scopes = None if scopes is None else tuple(scopes)
+        row = _row(DeclaredKey(workspace, name, key, role, scopes, server, expires), origin)
         try:
             async with self._database.write() as session:
                 if person:
@@ -118,14 +131,14 @@ class ApiKeys:
         """End a key; here at once, in other processes as soon as they see the new revision.
 
         Raises:
-            Mistake: there is no such key, or a file manages it.
+            Mistake: there is no such key, or a file manages it (`Conflict`).
         """
         async with self._database.write() as session:
             row = await session.scalar(select(ApiKeyRow).filter_by(workspace=workspace, name=name))
             if row is None:
                 raise Mistake(f"workspace {workspace!r} has no API key {name!r}")
             if row.origin == "file":
-                raise Mistake(f"API key {name!r} is managed by the configuration file; remove it there")
+                raise Conflict(f"API key {name!r} is managed by the configuration file; remove it there")
             await session.delete(row)
         await self.refresh()
 
@@ -169,7 +182,8 @@ class ApiKeys:
             row.id = old.id if old else row.id
             await _refuse_taken(session, row)
             if old:
-                old.digest, old.role = row.digest, row.role
+                for column in ("digest", "role", "scopes", "server", "expires"):
+                    setattr(old, column, getattr(row, column))
             else:
                 session.add(row)
             await session.flush()
@@ -232,12 +246,16 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _row(key: DeclaredKey, origin: KeyOrigin, expires: datetime | None = None) -> ApiKeyRow:
+def _row(key: DeclaredKey, origin: KeyOrigin) -> ApiKeyRow:
     where = f"workspace {key.workspace!r}, API key {key.name!r}"
     if len(key.key) < SHORTEST:
         raise Mistake(f"{where}: the key has {len(key.key)} characters; expected at least {SHORTEST}")
     if key.role not in get_args(Role):
         raise Mistake(f"{where}: there is no role {key.role!r}; expected one of {', '.join(get_args(Role))}")
+    scopes = None if key.scopes is None else [scope for scope in SCOPES if scope in key.scopes]
+    if key.scopes is not None and (not scopes or not set(key.scopes) <= set(SCOPES)):
+        wrong = next((repr(scope) for scope in key.scopes if scope not in SCOPES), "none")
+        raise Mistake(f"{where}: there is no scope {wrong}; expected one or more of {', '.join(SCOPES)}")
     return ApiKeyRow(
         id=f"key:{secrets.token_hex(8)}",
         workspace=key.workspace,
@@ -246,7 +264,9 @@ def _row(key: DeclaredKey, origin: KeyOrigin, expires: datetime | None = None) -
         role=key.role,
         origin=origin,
         created=datetime.now(UTC),
-        expires=expires,
+        expires=key.expires,
+        scopes=scopes,
+        server=key.server,
     )
 
 
@@ -262,9 +282,15 @@ async def _refuse_taken(session: AsyncSession, row: ApiKeyRow) -> None:
 
 def _known(row: ApiKeyRow) -> _Known:
     role, service = cast(Role, row.role), None
+    scopes, reach = _scopes(row), f"{row.workspace}/{row.server}" if row.server else None
     if row.person is None:
-        service = Principal(id=row.id, name=row.name, kind="service", workspaces={row.workspace: role})
-    return _Known(row.id, row.person, row.workspace, role, row.expires, service)
+        place = {row.workspace: role}
+        service = Principal(row.id, row.name, "service", workspaces=place, reach=reach, scopes=scopes)
+    return _Known(row.id, row.person, row.workspace, role, scopes, reach, row.expires, service)
+
+
+def _scopes(row: ApiKeyRow) -> tuple[str, ...] | None:
+    return None if row.scopes is None else tuple(row.scopes)
 
 
 def _of_person(known: _Known, owner: Principal | None) -> Principal | None:
@@ -277,6 +303,8 @@ def _of_person(known: _Known, owner: Principal | None) -> Principal | None:
         workspaces={known.workspace: lower_role(role, known.most)},
         own_groups={known.workspace: owner.groups_in(known.workspace)},
         credential=known.id,
+        reach=known.reach,
+        scopes=known.scopes,
     )
 
 
@@ -292,4 +320,6 @@ def _shown(row: ApiKeyRow, email: str, of_person: str | None) -> ApiKey:
         expires=row.expires,
         last_used=row.last_used,
         person=email,
+        scopes=_scopes(row),
+        server=row.server,
     )

@@ -9,11 +9,13 @@ from typing import Literal, get_args
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.errors import Mistake
+from portkey_mcp.errors import Conflict, Mistake
 from portkey_mcp.identity.tables import GroupMemberRow, MembershipRow, PersonRow
 from portkey_mcp.model import DeclaredMember, Role, email_problem, folded_email, label_problem
 
-PersonOrigin = Literal["file", "cli", "dashboard"]
+PersonOrigin = Literal["file", "cli", "dashboard", "api", "invitation", "sso"]
+"""Who made a person or a membership. By `invitation` people made themselves: their address is what they said, unless
+the invitation was for it. What single sign-on made, it also changes and takes away."""
 
 
 async def find(session: AsyncSession, email: str) -> PersonRow | None:
@@ -51,13 +53,18 @@ async def member(session: AsyncSession, email: str, workspace: str) -> tuple[Per
 
 
 def refuse_managed(person: PersonRow, membership: MembershipRow) -> None:
-    """Refuse to change by hand what a file says.
+    """Refuse to change by hand what a file or single sign-on says.
 
     Raises:
-        Mistake: the file manages this membership.
+        Conflict: one of them manages this membership.
     """
+    if membership.origin == "sso":
+        raise Conflict(
+            f"what {person.email} is in workspace {membership.workspace!r} is decided by the groups of their identity "
+            "provider; change `join` in the configuration file, or take them out and add them by hand"
+        )
     if membership.origin == "file":
-        raise Mistake(
+        raise Conflict(
             f"what {person.email} is in workspace {membership.workspace!r} is managed by the configuration file; "
             "change it there"
         )
@@ -126,7 +133,8 @@ async def regroup(session: AsyncSession, workspace: str, person: str, groups: It
 async def declare(session: AsyncSession, declared: Iterable[DeclaredMember]) -> Collection[str]:
     """Make the members that a file manages equal to the declared ones; returns the workspaces with others.
 
-    A person whom only the file made goes when no membership is left to them; anybody else stays.
+    Members by single sign-on keep no workspace, and are the file's where it declares them, too. A person whom only the
+    file made goes when no membership is left to them; anybody else stays.
 
     Raises:
         Mistake: one of them was made a member by hand, or something about them cannot be.
@@ -144,17 +152,17 @@ async def declare(session: AsyncSession, declared: Iterable[DeclaredMember]) -> 
         membership = memberships.get((workspace, folded))
         if membership is None:
             await join(session, people[folded], workspace, one.role, one.groups, "file")
-        elif membership.origin != "file":
+        elif membership.origin not in ("file", "sso"):
             raise Mistake(
                 f"workspace {workspace!r}: {one.email} was made a member by hand; take them out with "
                 f"`portkey-mcp people remove {one.email} --workspace {workspace}`, or out of the file"
             )
         else:
-            membership.role = checked_role(one.role)
+            membership.role, membership.origin = checked_role(one.role), "file"
             await regroup(session, workspace, membership.person, one.groups)
     await session.flush()
     await _forget_left(session, people.values())
-    return {row.workspace for row in memberships.values() if row.origin != "file"}
+    return {row.workspace for row in memberships.values() if row.origin not in ("file", "sso")}
 
 
 async def _declare_people(

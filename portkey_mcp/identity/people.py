@@ -45,6 +45,12 @@ class Person:
     disabled: datetime | None
     has_password: bool
     memberships: tuple[Membership, ...]
+    claimed: tuple[str, ...] = ()
+    """The groups that their identity provider named at the last sign-in."""
+
+    def is_called(self, named: str) -> bool:
+        """Whether this is their id or e-mail address, however that is written."""
+        return named == self.id or folded_email(named) == folded_email(self.email)
 
 
 class People:
@@ -144,7 +150,7 @@ class People:
         """Give a member of a workspace another role there.
 
         Raises:
-            Mistake: no such person, member or role, or a file manages it.
+            Mistake: no such person, member or role, or a file or single sign-on manages it.
         """
         async with self._database.write() as session:
             person, membership = await members.member(session, email, workspace)
@@ -158,7 +164,7 @@ class People:
         """Put a member of a workspace into groups there, and take them out of others; returns those they are in now.
 
         Raises:
-            Mistake: no such person, member or group to leave, a group's name cannot be one, or a file manages it.
+            Mistake: no such person, member or group to leave, a group's name cannot be one, or something manages it.
         """
         async with self._database.write() as session:
             person, membership = await members.member(session, email, workspace)
@@ -174,14 +180,15 @@ class People:
         return tuple(after)
 
     async def leave(self, email: str, workspace: str) -> None:
-        """Take a person out of a workspace; their keys there end.
+        """Take a person out of a workspace; their keys there end. Single sign-on may make them a member again.
 
         Raises:
             Mistake: no such person or member, or a file manages it.
         """
         async with self._database.write() as session:
             person, membership = await members.member(session, email, workspace)
-            members.refuse_managed(person, membership)
+            if membership.origin != "sso":
+                members.refuse_managed(person, membership)
             await session.delete(membership)
         await self.refresh()
 
@@ -254,6 +261,7 @@ def _shown(row: PersonRow, memberships: Iterable[Membership]) -> Person:
         disabled=row.disabled,
         has_password=bool(row.password),
         memberships=tuple(memberships),
+        claimed=tuple(row.claimed),
     )
 
 
@@ -263,6 +271,7 @@ def _principal(person: Person) -> Principal:
         name=person.name or person.email,
         kind="person",
         workspaces={one.workspace: one.role for one in person.memberships},
+        groups=person.claimed,
         own_groups={one.workspace: one.groups for one in person.memberships if one.groups},
         email=folded_email(person.email),
     )

@@ -1,7 +1,8 @@
 """The one decision, asked for lists and for calls alike: may this visitor see and use this thing, and on what terms?
 
-Pure: values in, a value out. Membership comes first: without a role in the workspace nothing there exists. Then every
-rule that fits applies, a later one overriding an earlier one member by member; where none does, the thing is allowed.
+Pure: values in, a value out. Membership comes first: without a role in the workspace nothing there exists. Then who may
+use the server: nothing of it exists for others. Then every rule that fits applies, a later one overriding an earlier
+one member by member; where none does, the thing is allowed.
 
 A resource is decided by its URI alone. Denying a template hides it from the list, not the resources it describes:
 deny their URIs. Each URI is also decided as a server may come to read it (decoded, without `..`), and the strictest
@@ -16,6 +17,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from portkey_mcp.model import Role, Visit, folded_email
+from portkey_mcp.policy.access import may_use
 from portkey_mcp.policy.document import Policy, Rule, ServerPolicy
 from portkey_mcp.policy.match import LONGEST_URI, URI_KINDS, Kind, Test, compile_pattern, readings
 from portkey_mcp.policy.parts import Whom
@@ -69,6 +71,7 @@ ANY_NAME = ""
 
 _UNRULED = Allow()
 _STRANGER = Deny(None, "no role in this workspace")
+_NOT_FOR_THEM = Deny(None, "the server is for certain people and groups, and they are none of them")
 _TOO_LONG = Deny(None, f"its URI is longer than {LONGEST_URI} characters")
 _NOTHING: Mapping[str, str] = {}
 _NO_SERVER_POLICY = ServerPolicy()
@@ -109,6 +112,9 @@ class Rules:
         who = self.who(visit)
         if who is None:
             return _STRANGER
+        server = visit.endpoint.workspace.servers.get(thing.server)
+        if server is not None and server.access is not None and not may_use(visit.principal, server.workspace, server):
+            return _NOT_FOR_THEM
         if not self._near(thing.kind, thing.server):
             return _UNRULED
         if _is_too_long(thing):

@@ -7,6 +7,7 @@ from typing import Final
 from mcp_types.version import SUPPORTED_PROTOCOL_VERSIONS
 
 from portkey_mcp.model import Bundle, McpServer
+from portkey_mcp.policy.access import access_problem
 from portkey_mcp.registry import references
 from portkey_mcp.registry.names import host_problem, name_problem, url_problem
 
@@ -36,6 +37,8 @@ def server_problems(server: McpServer) -> Iterator[Problem]:
     if server.protocol != "auto" and server.protocol not in SUPPORTED_PROTOCOL_VERSIONS:
         known = ", ".join(SUPPORTED_PROTOCOL_VERSIONS)
         yield ("protocol",), f"unknown protocol version {server.protocol!r}; expected auto, {known}"
+    if problem := access_problem(server.access):
+        yield ("access",), problem
     for field, text in texts(server):
         if problem := references.problem(text):
             yield field, problem

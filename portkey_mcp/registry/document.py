@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ from portkey_mcp.registry.schema import (
 from portkey_mcp.registry.source import Loc, Source
 from portkey_mcp.registry.trusting import issuer_problems, oauth_problems, sign_in_problems, trust_of
 from portkey_mcp.registry.values import value_problems
-from portkey_mcp.registry.wording import mistakes
+from portkey_mcp.registry.wording import mistakes, unknown
 from portkey_mcp.settings import origin_problem
 
 LONGEST_POLICY: Final = 1_000_000
@@ -122,7 +123,9 @@ class _Reading:
             self._add(("gateway", "key_hosts", host), f"{host} is in hosts, too; write it once", key=True)
         self._trust(gateway, document.workspaces)
         workspaces = {slug: self._workspace(slug, part) for slug, part in document.workspaces.items()}
-        keys = tuple(key for slug, part in document.workspaces.items() for key in self._keys(slug, part.api_keys))
+        keys = tuple(
+            key for slug, part in document.workspaces.items() for key in self._keys(slug, part.api_keys, part.servers)
+        )
         members = tuple(one for slug, part in document.workspaces.items() for one in self._members(slug, part.members))
         if self._wrong:
             raise Mistakes(sorted(self._wrong, key=lambda m: (m.file != str(self._path), m.file, m.line, m.column)))
@@ -189,7 +192,7 @@ class _Reading:
         self._add_all(("workspaces", slug, "bundles", name), bundle_problems(bundle))
         return bundle
 
-    def _keys(self, slug: str, parts: Iterable[KeyPart]) -> Iterable[DeclaredKey]:
+    def _keys(self, slug: str, parts: Iterable[KeyPart], servers: Collection[str]) -> Iterable[DeclaredKey]:
         seen: set[str] = set()
         for index, part in enumerate(parts):
             loc = ("workspaces", slug, "api_keys", index)
@@ -197,8 +200,9 @@ class _Reading:
                 self._add((*loc, "name"), f"another API key of this workspace is called {part.name!r}")
             if problem := references.problem(part.key):
                 self._add((*loc, "key"), problem)
+            self._add_all(loc, _key_problems(part, servers))
             seen.add(part.name)
-            yield DeclaredKey(slug, part.name, part.key, part.role)
+            yield DeclaredKey(slug, part.name, part.key, part.role, part.scopes, part.server, _moment(part.expires))
 
     def _members(self, slug: str, parts: Iterable[MemberPart]) -> Iterable[DeclaredMember]:
         seen: set[str] = set()
@@ -265,6 +269,24 @@ def server_of(workspace: str, name: str, part: ServerPart) -> McpServer:
 
 def _access(part: AccessPart | None) -> Access | None:
     return None if part is None else Access(tuple(map(folded_email, part.people)), part.groups)
+
+
+def _key_problems(part: KeyPart, servers: Collection[str]) -> Iterator[Problem]:
+    if part.scopes == ():
+        yield ("scopes",), "scopes names none, so the key would allow nothing; leave it out, or name some"
+    if part.server and part.server not in servers:
+        yield ("server",), unknown("server", part.server, servers)
+    if part.expires and _moment(part.expires) is None:
+        yield ("expires",), f"{part.expires!r} is no date or moment; expected one like 2027-01-31 or 2027-01-31T18:00Z"
+
+
+def _moment(text: str) -> datetime | None:
+    """The moment that a text names, in UTC where it does not say; None for one that names none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _member_problems(member: DeclaredMember) -> Iterator[Problem]:

@@ -13,8 +13,9 @@ from typing import cast
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.errors import Mistake, Mistakes
-from portkey_mcp.model import DeclaredKey, Directory, McpServer
+from portkey_mcp.errors import Conflict, Mistake, Mistakes
+from portkey_mcp.model import Access, DeclaredKey, Directory, McpServer
+from portkey_mcp.policy.access import access_problem
 from portkey_mcp.registry import provision, references, rows
 from portkey_mcp.registry.checks import server_problems, texts
 from portkey_mcp.registry.declared import Declared
@@ -117,25 +118,26 @@ class Registry:
                     raise Mistake(f"server {server.key!r} refers to the secret {name!r}, which is not stored")
             session.add(ServerRow(workspace=place[0], name=place[1], origin=origin, **rows.server_columns(server)))
 
+    async def set_access(self, workspace: str, name: str, access: Access | None) -> None:
+        """Say who of the workspace may use a server; None: everybody.
+
+        Raises:
+            Mistake: there is no such server, somebody cannot be called so, or a file manages it (`Conflict`).
+        """
+        if problem := access_problem(access):
+            raise Mistake(problem)
+        async with self._database.write() as session:
+            row = await _own_server(session, workspace, name, "change")
+            row.access = rows.access_column(access)
+
     async def remove_server(self, workspace: str, name: str) -> None:
         """Remove a server and the secrets that came with it.
 
         Raises:
-            Mistake: there is no such server, or a file manages it.
+            Mistake: there is no such server, or a file manages it (`Conflict`).
         """
         async with self._database.write() as session:
-            row = await session.get(ServerRow, (workspace, name))
-            if row is None:
-                known = list(await session.scalars(select(ServerRow.name).filter_by(workspace=workspace)))
-                near = difflib.get_close_matches(name, known, 1)
-                raise Mistake(
-                    f"workspace {workspace!r} has no server {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-                )
-            if row.origin == "file":
-                raise Mistake(
-                    f"server {row.workspace}/{row.name} is managed by the configuration file; remove it there"
-                )
-            await session.delete(row)
+            await session.delete(await _own_server(session, workspace, name, "remove"))
             await session.execute(delete(SecretRow).filter_by(workspace=workspace, server=name))
 
     async def provision(self, declared: Declared, provision_keys: ProvisionKeys | None = None) -> None:
@@ -259,6 +261,19 @@ def _check(server: McpServer, secrets: Mapping[str, str], origin: Origin, approv
         not found.startswith("${secret:") for _, t in texts(server) for found in references.find(t)
     ):
         raise Mistake(f"{what}: only the configuration file and the command line may refer to variables and files")
+
+
+async def _own_server(session: AsyncSession, workspace: str, name: str, to: str) -> ServerRow:
+    """A server that no file manages; `to` is what is to be done with it."""
+    row = await session.get(ServerRow, (workspace, name))
+    if row is None:
+        known = list(await session.scalars(select(ServerRow.name).filter_by(workspace=workspace)))
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise Mistake(f"workspace {workspace!r} has no server {name!r}{hint}")
+    if row.origin == "file":
+        raise Conflict(f"server {row.workspace}/{row.name} is managed by the configuration file; {to} it there")
+    return row
 
 
 async def _refuse_unknown_workspace(session: AsyncSession, slug: str) -> None:

@@ -25,8 +25,13 @@ def server_columns(server: McpServer) -> dict[str, Any]:
         "process": server.process,
         "title": server.title,
         "enabled": server.enabled,
-        "access": None if server.access is None else {key: list(names) for key, names in asdict(server.access).items()},
+        "access": access_column(server.access),
     }
+
+
+def access_column(access: Access | None) -> dict[str, list[str]] | None:
+    """Who may use a server, as it is stored."""
+    return None if access is None else {key: list(names) for key, names in asdict(access).items()}
 
 
 def bundle_columns(bundle: Bundle) -> dict[str, Any]:

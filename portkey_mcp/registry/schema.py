@@ -86,6 +86,12 @@ class KeyPart(Part):
     name: StrictStr
     key: StrictStr
     role: Role = "member"
+    scopes: tuple[Literal["mcp:read", "mcp:call"], ...] | None = None
+    """What it allows at most; all that the role does, if not given."""
+    server: StrictStr = ""
+    """The only server of this workspace that it is good for."""
+    expires: StrictStr = ""
+    """A date or a moment, in UTC unless it says otherwise: from then on the key is refused."""
 
 
 class MemberPart(Part):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from portkey_mcp.model import label_problem
 from portkey_mcp.registry import references
 from portkey_mcp.registry.checks import Problem
 from portkey_mcp.registry.names import host_problem, slug_problem
@@ -105,6 +106,9 @@ def _join_problems(parts: Sequence[JoinPart], workspaces: Collection[str]) -> It
         if part.workspace not in workspaces:
             problem = slug_problem(part.workspace) or f"this file has no workspace {part.workspace!r}"
             yield (index, "workspace"), problem
+        for number, group in enumerate(part.groups):
+            if problem := label_problem(group, "name of a group"):
+                yield (index, "groups", number), problem
 
 
 def oauth_problems(part: OAuthPart) -> Iterator[Problem]:

@@ -10,6 +10,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from portkey_mcp.activity.acts import Act
+from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin.api import router
 from portkey_mcp.admin.visiting import Services
 from portkey_mcp.approval.approvals import Approvals
@@ -38,6 +40,7 @@ class House:
     keys: dict[str, str] = field(default_factory=dict)
     whose: dict[str, Principal] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
+    acts: list[Act] = field(default_factory=list)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.late
@@ -47,6 +50,14 @@ class House:
         identity = self.services.identity
         self.keys[name] = await identity.create_key(workspace, name, role)  # type: ignore[arg-type]
         self.whose[name] = await identity.authenticate({"authorization": f"Bearer {self.keys[name]}"})
+
+    async def person(self, name: str, role: str = "member", workspace: str = "demo", **more: Any) -> str:
+        """Make a person with a key of their own, to be called by a name; returns the person's id."""
+        identity, email = self.services.identity, f"{name}@example.com"
+        ident = await identity.people.add(email, name.title(), workspace=workspace, role=role, **more)  # type: ignore[arg-type]
+        self.keys[name] = await identity.create_key(workspace, f"{name}'s", person=email)
+        self.whose[name] = await identity.authenticate({"authorization": f"Bearer {self.keys[name]}"})
+        return ident
 
     async def policy(self, text: str) -> int:
         """Put a policy in force, as a person on the command line; returns the version's number."""
@@ -102,7 +113,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         approvals = Approvals(database, keyring, made.now)
         definitions = Definitions(database)
         await definitions.refresh()
-        made.services = Services(registry, Identity(database), Policies(database), definitions, approvals, counter)
+        services = registry, Identity(database), Policies(database), definitions, approvals, counter
+        made.services = Services(*services, Addresses(ORIGIN), made.acts.append)
         made.directory = await registry.directory()
         assert made.directory.workspaces["demo"].policy == EMPTY
         for name, role in (("boss", "admin"), ("ci", "member"), ("other-ci", "member")):

@@ -11,6 +11,12 @@ from tests.admin.conftest import House, error_of
 pytestmark = pytest.mark.anyio
 
 ROUTES = {
+    "/people": {"get", "post"},
+    "/people/{person}": {"patch", "delete"},
+    "/invitations": {"get", "post"},
+    "/invitations/{ident}": {"delete"},
+    "/keys": {"get", "post"},
+    "/keys/{ident}": {"delete"},
     "/policy": {"get", "put", "patch"},
     "/policy/versions": {"get"},
     "/policy/versions/{number}": {"get"},

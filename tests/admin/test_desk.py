@@ -1,6 +1,7 @@
 """Who gets in, who may change something, and what the others are told."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -165,3 +166,23 @@ async def test_who_may_not_enter_is_refused_before_anything_is_read(house: House
     for key, path in ((None, POLICY), ("boss", "/workspaces/other/policy")):
         async with house.client(key, headers=headers) as client:
             assert (await client.put(path, content=never())).status_code in (401, 404)
+
+
+@pytest.mark.parametrize(
+    ("reach", "scopes", "status"),
+    [(None, None, 200), ("demo", None, 200), ("demo/files", None, 403), (None, ("mcp:read", "mcp:call"), 403)],
+)
+async def test_a_credential_for_one_server_or_some_scopes_is_none_for_this_api(
+    house: House, reach: str | None, scopes: tuple[str, ...] | None, status: int
+) -> None:
+    narrow = replace(house.whose["boss"], reach=reach, scopes=scopes)
+
+    async def authenticate(_: Mapping[str, str]) -> Principal:
+        return narrow
+
+    async with house.client(authenticate=authenticate) as client:
+        answers = [await client.get(POLICY), await client.put(POLICY, json=DOCUMENT)]
+        assert [answer.status_code for answer in answers] == [status, status]
+        if status == 403:
+            assert "is good for" in answers[0].text
+        assert error_of(await client.get("/workspaces/other/policy")) == (404, "not_found")

@@ -5,6 +5,7 @@ import pytest
 from portkey_mcp.admin.desk import Asker
 from portkey_mcp.admin.visiting import existing, visitor
 from portkey_mcp.errors import Forbidden, NotFound
+from portkey_mcp.model import Access
 from portkey_mcp.policy.document import ServerPolicy
 from tests.admin.conftest import House
 
@@ -90,3 +91,31 @@ async def test_hidden_text_hides_a_tool_where_policy_says_so(house: House) -> No
     await house.offers("files", {"name": "plain"}, {"name": "sly", "description": "read\u200b me"})
     await house.policy("version: 1\nrules: [{match: 'files/*', hidden_text: refuse}]\n")
     assert await names(house, "boss") == ["plain"]
+
+
+async def test_things_of_a_server_that_somebody_may_not_use_do_not_exist_for_them(house: House) -> None:
+    await house.person("bob", groups=["ops"])
+    for server in ("files", "linear"):
+        await house.offers(server, {"name": "read"})
+    await house.services.registry.set_access("demo", "files", Access(groups=("ops",)))
+    seen = {}
+    for who in ("boss", "ci", "bob"):
+        about = await visitor(house.services, asker(house, who))
+        seen[who] = [thing.server for thing, _ in await existing(house.services, about)]
+    assert seen == {"boss": ["linear"], "ci": ["linear"], "bob": ["files", "linear"]}
+
+
+async def test_a_server_that_is_hidden_and_one_that_there_is_not_are_explained_alike(house: House) -> None:
+    await house.services.registry.set_access("demo", "files", Access(people=("key:nobody",)))
+    answers = []
+    async with house.client("ci") as client:
+        for server in ("files", "made-up"):
+            for kind in ("", "prompt:"):
+                answer = await client.get("/workspaces/demo/explain", params={"thing": f"{kind}{server}/x"})
+                answers.append((answer.status_code, answer.text))
+            assert (await client.get("/workspaces/demo/limits", params={"thing": f"prompt:{server}/x"})).json() == []
+    assert answers == [answers[0]] * 4
+    assert answers[0][0] == 404
+    async with house.client() as client:
+        told = (await client.get("/workspaces/demo/explain", params={"thing": "files/x", "as": "ci"})).json()
+    assert (told["verdict"], "certain people and groups" in told["reason"]) == ("hidden", True)

@@ -90,6 +90,22 @@ def test_who_called_may_decide_and_who_rules_the_workspace(who: str, role: Any, 
     assert may_decide(principal, ASKED) is may
 
 
+@pytest.mark.parametrize(
+    ("reach", "scopes", "may"),
+    [
+        ("demo", None, True),
+        ("demo/files", ("mcp:read", "mcp:call"), True),
+        ("demo/other", None, False),
+        ("other", None, False),
+        (None, ("mcp:read",), False),
+    ],
+)
+def test_with_a_credential_for_less_nobody_decides_more(reach: Any, scopes: Any, may: bool) -> None:
+    for who, role in ("ada", "member"), ("bob", "owner"):
+        principal = Principal(who, "Somebody", "person", {"demo": role}, reach=reach, scopes=scopes)  # type: ignore[dict-item]
+        assert may_decide(principal, ASKED) is may
+
+
 def test_the_local_admin_may_decide() -> None:
     assert may_decide(Principal("local", "local admin", "local", everywhere="admin"), ASKED)
 

@@ -62,11 +62,25 @@ def test_a_persons_key_says_whose_it_is_and_what_it_may(data: Path) -> None:
         "name": "laptop",
         "role": "admin",
         "person": "ada@example.com",
+        "scopes": None,
+        "server": "",
     }
     assert [(key["name"], key["person"], key["role"]) for key in listed] == [
         ("ci", "", "member"),
         ("laptop", "ada@example.com", "admin"),
     ]
+
+
+def test_a_key_can_be_for_one_server_and_some_scopes(data: Path) -> None:
+    run("servers", "add", "files", "-w", "team", "--url", "https://x.example/mcp", "--data", data)
+    narrow = ("--scope", "mcp:read", "--server", "files")
+    assert run("keys", "create", "narrow", "-w", "team", *narrow, "--data", data).code == 0
+    [listed] = [json.loads(line) for line in run("keys", "list", "--data", data, "--json").out.splitlines()]
+    assert (listed["scopes"], listed["server"]) == (["mcp:read"], "files")
+    for wrong in (("--scope", "mcp:write"), ("--server", "fles")):
+        ended = run("keys", "create", "wrong", "-w", "team", *wrong, "--data", data)
+        assert ended.code == 2
+        assert wrong[1] in ended.err
 
 
 def test_a_key_is_made_for_members_only(data: Path) -> None:

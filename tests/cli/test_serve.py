@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from mcp import Client
 
 from portkey_mcp.cli.serve import listen
 from portkey_mcp.errors import PortkeyError
+from portkey_mcp.identity.people import People
+from portkey_mcp.storage.database import Database
 from portkey_mcp.wire import Json
 from tests.cli.gateway import gateway
 from tests.cli.program import run
@@ -64,6 +67,30 @@ async def test_serve_says_where_endpoints_are_and_how_to_get_a_key(tmp_path: Pat
     async with gateway("serve", "--port", 0, "--data", tmp_path) as served:
         assert f"{served.url}/WORKSPACE/SERVER/mcp" in served.banner
         assert "keys create" in served.banner
+
+
+async def test_as_long_as_nobody_is_known_each_start_prints_a_link_for_the_first_person(tmp_path: Path) -> None:
+    links = []
+    for _ in range(2):
+        async with gateway("serve", "--port", 0, "--data", tmp_path) as served, httpx2.AsyncClient() as client:
+            links += re.findall(rf"{served.url}/ui/join/(\S+)", served.banner)
+            found = [(await client.get(f"{served.url}/ui/join/{token}")).status_code for token in links]
+    assert found == [404, 200]
+    database = await Database.open(tmp_path)
+    await People(database).add("ada@example.com")
+    await database.close()
+    async with gateway("serve", "--port", 0, "--data", tmp_path) as served, httpx2.AsyncClient() as client:
+        assert "/ui/join/" not in served.banner
+        assert (await client.get(f"{served.url}/ui/join/{links[-1]}")).status_code == 404
+
+
+async def test_where_people_come_by_a_provider_or_need_not_sign_in_there_is_no_link(tmp_path: Path) -> None:
+    file = tmp_path / "portkey.yaml"
+    provider = "{id: corp, issuer: 'https://id.example.com', client_id: x}"
+    for gateways in (f"sign_in: {{providers: [{provider}]}}", "auth: none"):
+        file.write_text(f"version: 1\ngateway: {{{gateways}}}\n")
+        async with gateway("serve", "--port", 0, "--data", tmp_path, "--config", file) as served:
+            assert "/ui/join/" not in served.banner
 
 
 async def test_a_file_that_is_wrong_stops_the_start_with_its_place(tmp_path: Path) -> None:

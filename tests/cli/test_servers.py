@@ -37,9 +37,28 @@ def test_a_server_behind_a_url_is_added_and_listed_with_its_own_url(data: Path) 
             "transport": "http",
             "target": url,
             "enabled": True,
+            "access": [],
             "managed_by": "cli",
         }
     ]
+
+
+def test_a_server_is_for_whom_it_is_said_to_be_until_somebody_says_otherwise(data: Path) -> None:
+    url = ("--url", "https://api.example.com/mcp")
+    assert servers(data, "add", "pay", *url, "--allow-person", "Ada@example.com", "--allow-group", "ops").code == 0
+    assert listed(data)[0]["access"] == ["ada@example.com", "ops"]
+    assert servers(data, "access", "pay", "--allow-group", "hr").out.endswith("is there for hr.\n")
+    assert listed(data)[0]["access"] == ["hr"]
+    assert servers(data, "access", "pay", "--everybody").out.endswith("is there for everybody.\n")
+    assert listed(data)[0]["access"] == []
+
+
+def test_who_may_use_a_server_is_said_clearly_or_not_at_all(data: Path) -> None:
+    servers(data, "add", "pay", "--url", "https://api.example.com/mcp", "--allow-group", "hr")
+    for wrong in ((), ("--everybody", "--allow-group", "x"), ("--allow-group", " ")):
+        assert servers(data, "access", "pay", *wrong).code == 2
+    assert servers(data, "access", "nobody", "--everybody").code == 2
+    assert listed(data)[0]["access"] == ["hr"]
 
 
 def test_a_key_that_is_written_out_is_sealed_and_said_to_be(data: Path) -> None:

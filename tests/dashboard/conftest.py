@@ -10,13 +10,15 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from portkey_mcp.activity.acts import Act
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.approval.approvals import Approvals
-from portkey_mcp.dashboard import approve, front, sign_in
+from portkey_mcp.dashboard import approve, front, join, sign_in
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.egress import Egress
 from portkey_mcp.identity.authenticate import Identity
+from portkey_mcp.identity.invitations import Invitations
 from portkey_mcp.identity.passwords import Passwords
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, Endpoint, Principal, Visit, Workspace
@@ -47,6 +49,8 @@ class Desk:
     late: timedelta = field(default_factory=timedelta)
     keys: dict[str, str] = field(default_factory=dict)
     whose: dict[str, Principal] = field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
+    acts: list[Act] = field(default_factory=list)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.late
@@ -106,6 +110,7 @@ class Desk:
         )
         app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
         app.include_router(sign_in.router(site, signed_in, self.identity))
+        app.include_router(join.router(site, signed_in, self.identity, lambda: self.trust, self.acts.append))
         app.include_router(front.router(site, signed_in, oauth.grants))
         said = {"sec-fetch-site": "same-origin"} if headers is None else headers
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=origin, headers=dict(said))
@@ -123,6 +128,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     identity.passwords = Passwords(database, identity.people, cheap, lambda: made.late.total_seconds())
+    identity.invitations = Invitations(database, identity.people, now)
     made = Desk(database, Approvals(database, keyring, now), identity, BrowserSessions(database, now))
     await made.key("caller")
     yield made

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.entrance import Entrance, host_of
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.reply import send_json
-from portkey_mcp.model import Bundle, Directory, Principal, Workspace
+from portkey_mcp.model import Access, Bundle, Directory, Principal, Workspace
 from portkey_mcp.wire import Json
 from tests.gateway.asgi import Browser, legacy, modern
 from tests.gateway.house import house
@@ -263,3 +264,46 @@ async def test_what_was_read_of_a_path_or_a_host_is_forgotten_with_the_directory
         assert before.status == 200
         assert (await browser.request("/mcp", method="HEAD", host="files.example.com")).status == 421
         assert (await browser.request("/team/files/mcp", method="HEAD")).status == 404
+
+
+@asynccontextmanager
+async def guarded_entrance(access: Access) -> AsyncIterator[tuple[Browser, list[Directory]]]:
+    """Two servers, `files` for those of `access` alone; the directory that is served is the last of the list."""
+    links = [MemoryLink(name) for name in ("files", "mail")]
+    for link in links:
+        link.on("tools/list", {"tools": [{"name": "read"}]})
+    async with house(*links, bundles=[Bundle("team", "reading", "Reading", ("files/*",))]) as place:
+        servers = {**place.workspace.servers, "files": replace(place.workspace.servers["files"], access=access)}
+        served = [Directory({"team": replace(place.workspace, servers=servers)}, {"files.example.com": "team/files"})]
+        exchange = Exchange(place.corridor, place.sessions, Changes(), place.tasks, max_body=1000)
+        app = Entrance(exchange, Admission(by_key), lambda: served[-1], (), rest)
+        yield Browser(app, x_portkey_api_key="ada"), served
+
+
+async def test_a_server_that_somebody_may_not_use_does_not_exist_for_them_under_any_alias() -> None:
+    async with guarded_entrance(Access(("eve",))) as (browser, _):
+        missing = await browser.post("/team/made-up/mcp", LIST)
+        for path, host in (("/team/files/mcp", "localhost"), ("/mcp", "files.example.com")):
+            hidden = await browser.post(path, LIST, host=host)
+            assert (hidden.status, hidden.body) == (404, missing.body)
+            assert (await browser.post(path, LIST, host=host, x_portkey_api_key="eve")).status == 200
+        for path, seen in (("/team/mcp", ["mail__read"]), ("/mcp", ["mail__read"]), ("/team/reading/mcp", [])):
+            assert [tool["name"] for tool in (await browser.post(path, LIST)).json["result"]["tools"]] == seen
+        both = (await browser.post("/team/mcp", LIST, x_portkey_api_key="eve")).json["result"]["tools"]
+        assert [tool["name"] for tool in both] == ["files__read", "mail__read"]
+        call = {**LIST, "method": "tools/call", "params": {"name": "files__read", "arguments": {}}}
+        made_up = {**LIST, "method": "tools/call", "params": {"name": "nobody__read", "arguments": {}}}
+        hidden, missing = [(await browser.post("/team/mcp", message)).json for message in (call, made_up)]
+        assert hidden["error"]["message"].replace("files", "nobody") == missing["error"]["message"]
+
+
+async def test_what_somebody_sees_of_a_workspace_is_one_object_until_the_directory_changes() -> None:
+    async with guarded_entrance(Access(("eve",))) as (browser, served):
+        app = browser.app
+        assert isinstance(app, Entrance)
+        first, again = [app._visit(("team",), KEYS["ada"], address) for address in ("10.0.0.1", "10.0.0.2")]
+        assert first.endpoint.workspace is again.endpoint.workspace
+        assert app._visit(("team",), KEYS["eve"], "").endpoint.workspace is served[0].workspaces["team"]
+        open_to_all = {name: replace(one, access=None) for name, one in served[0].workspaces["team"].servers.items()}
+        served.append(Directory({"team": replace(served[0].workspaces["team"], servers=open_to_all)}))
+        assert app._visit(("team",), KEYS["ada"], "").endpoint.workspace is served[1].workspaces["team"]

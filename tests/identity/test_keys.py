@@ -290,3 +290,45 @@ async def test_service_accounts_are_found_by_the_id_of_their_key(keys: ApiKeys) 
     principal = await verified(keys, key)
     assert await keys.principal(principal.id) == principal
     assert await keys.principal("key:none") is None
+
+
+async def test_a_key_for_one_server_and_some_scopes_says_so_of_who_comes_with_it(own: ApiKeys, people: People) -> None:
+    made = [
+        await own.create("demo", "service", server="files", scopes=["mcp:call", "mcp:read"]),
+        await own.create("demo", "own", person="ada@example.com", server="files", scopes=["mcp:read"]),
+        await own.create("demo", "whole", person="ada@example.com"),
+    ]
+    found = [await own.verify(key) for key in made]
+    assert [(who.reach, who.scopes) for who in found if who is not None] == [
+        ("demo/files", ("mcp:read", "mcp:call")),
+        ("demo/files", ("mcp:read",)),
+        (None, None),
+    ]
+    assert {key.name: (key.server, key.scopes) for key in await own.all("demo")} == {
+        "service": ("files", ("mcp:read", "mcp:call")),
+        "own": ("files", ("mcp:read",)),
+        "whole": ("", None),
+    }
+
+
+@pytest.mark.parametrize("scopes", [["mcp:write"], ["mcp:read", "all"], []])
+async def test_a_scope_that_there_is_not_is_no_scope_and_none_at_all_allows_nothing(
+    keys: ApiKeys, scopes: list[str]
+) -> None:
+    with pytest.raises(Mistake, match=r"expected one or more of mcp:read, mcp:call"):
+        await keys.create("demo", "ci", scopes=scopes)
+
+
+async def test_what_a_file_says_of_a_key_holds_as_it_says_it_now(keys: ApiKeys, workspaces: Database) -> None:
+    past, later = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1)
+    await provision(workspaces, keys, DeclaredKey("demo", "ci", GIVEN, "member", ("mcp:read",), "files", later))
+    narrow = await keys.verify(GIVEN)
+    assert narrow is not None
+    assert (narrow.reach, narrow.scopes) == ("demo/files", ("mcp:read",))
+    await provision(workspaces, keys, DeclaredKey("demo", "ci", GIVEN))
+    wide = await keys.verify(GIVEN)
+    assert wide is not None
+    assert (wide.id, wide.reach, wide.scopes) == (narrow.id, None, None)
+    await provision(workspaces, keys, DeclaredKey("demo", "ci", GIVEN, expires=past))
+    with pytest.raises(Unauthenticated, match="expired"):
+        await keys.verify(GIVEN)

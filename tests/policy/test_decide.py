@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portkey_mcp.model import Endpoint, Principal, Role, Visit
+from portkey_mcp.model import Access, Endpoint, McpServer, Principal, Role, Visit, Workspace
 from portkey_mcp.policy import decide
 from portkey_mcp.policy.decide import Allow, Deny, Rules, Thing
 from portkey_mcp.policy.document import EMPTY, parse
@@ -216,3 +216,18 @@ def test_a_group_of_one_workspace_counts_in_no_other() -> None:
     for own, allowed in (({"demo": ("ops",)}, True), ({"other": ("ops",)}, False), ({}, False)):
         visitor = Visit(Principal("p1", "Ada", "person", roles, own_groups=own), Endpoint("server", WORKSPACE, "files"))
         assert isinstance(closed.decide(visitor, READ), Allow) is allowed
+
+
+def test_a_server_is_there_for_whom_it_is_whatever_the_rules_and_their_role_say() -> None:
+    files = McpServer("w", "files", "http", access=Access(("p1",), ("ops",)))
+    place = Workspace("w", "W", {"files": files}, {})
+    decided = rules({"match": "*", "enabled": True})
+
+    def about(who: str, *groups: str, role: Role = "owner") -> Allow | Deny:
+        return decided.decide(Visit(Principal(who, "X", "person", {"w": role}, groups), Endpoint("hub", place)), READ)
+
+    assert isinstance(about("p1", role="viewer"), Allow)
+    assert isinstance(about("p2", "ops"), Allow)
+    denied = about("p2")
+    assert isinstance(denied, Deny)
+    assert "for certain people and groups" in denied.reason

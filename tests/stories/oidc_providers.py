@@ -53,6 +53,13 @@ class OidcProvider:
         await browser.press("Sign-in")
         await browser.press("Continue")
 
+    async def change(self, person: Claims) -> None:
+        """Say of one of its people what these claims say from now on; `sub` names them."""
+        claims = {name: value for name, value in person.items() if name != "sub"}
+        where = "users" if self.kind == "mock" else "people"
+        async with httpx2.AsyncClient() as http:
+            (await http.put(f"{self.issuer}/{where}/{person['sub']}", json=claims)).raise_for_status()
+
     async def refuse(self, browser: Browser) -> None:
         """On the provider's page that the browser shows, do not sign in; the provider tells whoever sent us."""
         await browser.press("Deny" if self.kind == "mock" else "[ Cancel ]")

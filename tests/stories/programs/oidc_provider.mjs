@@ -1,6 +1,7 @@
 // npm's `oidc-provider` as a program: an OpenID provider with one client, which must use PKCE, and the people of its
 // second argument. Arguments: the client as JSON (its members as in registration), the people as JSON by their `sub`.
 // It prints `ready URL`, the URL being its issuer, when it accepts connections. Its pages take any password.
+// `PUT /people/SUB` makes or changes somebody: the body are their claims as JSON.
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { generateKeyPairSync } from 'node:crypto';
@@ -25,5 +26,13 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
   findAccount: (_, sub) => (people[sub] ? { accountId: sub, claims: () => ({ sub, ...people[sub] }) } : undefined),
 });
-server.on('request', provider.callback());
+const serve = provider.callback();
+server.on('request', async (request, response) => {
+  const [, sub] = request.url.match(/^\/people\/([\w-]+)$/) ?? [];
+  if (request.method !== 'PUT' || !sub) return serve(request, response);
+  let text = '';
+  for await (const part of request) text += part;
+  people[sub] = JSON.parse(text);
+  response.writeHead(204).end();
+});
 console.log(`ready ${issuer}`);
