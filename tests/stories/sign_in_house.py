@@ -179,10 +179,11 @@ async def settle(data: Path) -> None:
         await database.close()
 
 
-def written(upstream: str, **gateway: Any) -> str:
-    """The text of the `portkey.yaml`."""
+def written(upstream: str, policy: Json | None = None, **gateway: Any) -> str:
+    """The text of the `portkey.yaml`; `policy` is that of `blue`."""
     server = {"url": upstream}
     blue, red = {"servers": {"files": server, "notes": server}}, {"servers": {"mail": server}}
+    blue |= {"policy": policy} if policy else {}
     return document({"blue": blue, "red": red}, **gateway)
 
 

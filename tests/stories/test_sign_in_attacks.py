@@ -328,7 +328,7 @@ async def test_b1_pages_forbid_frames_and_say_nothing_of_where_one_came_from(hom
         pages = [await browsing.get(asked.path()), await browsing.get("/ui/sign-in"), await browsing.get("/ui/")]
     for page in pages:
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
-        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["referrer-policy"] == "same-origin"
         assert page.headers["cache-control"] == "no-store"
 
 
