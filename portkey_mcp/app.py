@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,10 +14,9 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp import __version__
-from portkey_mcp.activity.record import Record
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
-from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.dashboard import approve, apps, consent, front, join, sign_in, sso
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
@@ -35,20 +34,20 @@ from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
+from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.fetching import Fetching
+from portkey_mcp.identity.foreign import ForeignTokens
+from portkey_mcp.identity.jwks import KeySets
 from portkey_mcp.identity.oidc import SingleSignOn
 from portkey_mcp.identity.pending import PendingSignIns
-from portkey_mcp.identity.sessions import BrowserSessions
+from portkey_mcp.keepers import Keepers
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
-from portkey_mcp.oauth.issuing import Issued
-from portkey_mcp.oauth.refusal import OAuthRefusal
+from portkey_mcp.oauth.enterprise import Enterprises
 from portkey_mcp.oauth.server import OAuthServer
-from portkey_mcp.oauth.token_endpoint import Request as TokenRequest
-from portkey_mcp.registry.definitions import Definitions
-from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.provisioning import Provisioning
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
@@ -81,6 +80,7 @@ class _Running:
     entrance: Entrance | None = None
     changes: Changes = field(default_factory=Changes)
     first_link: str = ""
+    egress: Egress = field(default_factory=Egress)
 
 
 @dataclass
@@ -118,11 +118,11 @@ class Gateway:
 
 def build(settings: Settings, egress: Egress | None = None) -> Gateway:
     """The gateway. Nothing is opened before its lifespan begins. `egress` is another one in tests."""
-    running = _Running()
+    running = _Running(egress=egress or Egress())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with _gateway(settings, running, control, egress or Egress()):
+        async with _gateway(settings, running, control):
             yield
 
     control = FastAPI(title="portkey-mcp", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -140,80 +140,25 @@ def build(settings: Settings, egress: Egress | None = None) -> Gateway:
     return Gateway(running, control)
 
 
-@dataclass(frozen=True)
-class _Keepers:
-    """What keeps things in the database, each for its own tables."""
-
-    registry: Registry
-    identity: Identity
-    sessions: BrowserSessions
-    definitions: Definitions
-    policies: Policies
-    approvals: Approvals
-    record: Record
-
-    oauth: OAuthServer
-
-    @classmethod
-    def of(
-        cls, database: Database, keyring: KeyRing, registry: Registry, identity: Identity, oauth: OAuthServer
-    ) -> "_Keepers":
-        return cls(
-            registry,
-            identity,
-            BrowserSessions(database),
-            Definitions(database),
-            Policies(database),
-            Approvals(database, keyring),
-            Record(database),
-            oauth,
-        )
-
-    async def directory(self) -> Directory:
-        """What is registered, and how far its tools were reviewed, as it is now."""
-        await self.definitions.refresh()
-        found, reviewed = await self.registry.directory(), self.definitions.version
-        workspaces = {slug: replace(one, reviewed=reviewed) for slug, one in found.workspaces.items()}
-        return Directory(workspaces, found.hosts)
-
-    async def record_use(self) -> None:
-        """Write when keys and grants were last used and browsers last seen."""
-        await self.identity.record_use()
-        await self.oauth.tokens.record_use()
-        await self.sessions.record_use()
-
-    async def tidy(self) -> None:
-        """Forget what is over."""
-        await self.approvals.tidy()
-        await self.sessions.tidy()
-        await self.identity.invitations.tidy()
-        await self.oauth.tidy()
-
-    async def flush(self) -> None:
-        """Write what waits, at the end."""
-        await self.record_use()
-        await self.definitions.flush()
-        await self.record.flush()
-
-
 @asynccontextmanager
-async def _gateway(
-    settings: Settings, running: _Running, control: FastAPI, egress: Egress
-) -> AsyncIterator[None]:
+async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> AsyncIterator[None]:
     """Open everything in order, and close it in reverse."""
     database = await Database.open(settings.data)
     keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
     registry, identity = Registry(database, keyring), Identity(database)
     provisioning = Provisioning(registry, identity)
-    tracing = telemetry.start(__version__)
-    keepers: _Keepers | None = None
+    fetching, audit, tracing = Fetching(), Audit(database), telemetry.start(__version__)
+    keepers: Keepers | None = None
     try:
         if settings.config is not None:
             declared = await provisioning.apply(settings.config)
             settings = settings.completed(public_url=declared.public_url, auth=declared.auth)
         refuse_open_gateway(settings)
-        oauth = _oauth(settings, database, identity, provisioning, running, egress)
-        keepers = _Keepers.of(database, keyring, registry, identity, oauth)
+        oauth = _oauth(settings, database, identity, provisioning, running, audit)
+        keys = KeySets(fetching)
+        foreign = ForeignTokens(lambda: provisioning.trust, fetching, keys)
+        identity.accept(foreign.verify)  # the last: what nobody else knows may be sent to an issuer
+        keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
         async with (
             SqliteCounter(database.path) as counter,
             LinkPool(resolve=registry.resolve) as links,
@@ -244,7 +189,7 @@ async def _gateway(
             )
             running.directory = await keepers.directory()
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
-            _mount(settings, running, control, exchange, keepers, counter, keyring)
+            _mount(settings, running, control, exchange, keepers, counter, keyring, keys)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -266,23 +211,24 @@ def _oauth(
     identity: Identity,
     provisioning: Provisioning,
     running: _Running,
-    egress: Egress,
+    audit: Audit,
 ) -> OAuthServer:
     """The OAuth server, whose tokens `identity` then knows."""
     made = OAuthServer.of(
         database,
         identity.people,
-        ClientDocuments(egress, terms=lambda: provisioning.trust.terms),
+        ClientDocuments(running.egress, terms=lambda: provisioning.trust.terms),
         Addresses(settings.base_url),
         trust=lambda: provisioning.trust,
         directory=lambda: running.directory,
         address_of=partial(address_of, trusted=settings.proxies),
+        note=audit.note,
     )
     identity.accept(made.tokens.verify)
     return made
 
 
-def _beside(keepers: _Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
+def _beside(keepers: Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
     """What goes on beside the calls, without end."""
     return [
         partial(_follow, keepers, links, running),
@@ -290,6 +236,7 @@ def _beside(keepers: _Keepers, links: LinkPool, running: _Running) -> list[Calla
         partial(_tidy, keepers),
         keepers.definitions.run,
         keepers.record.run,
+        keepers.audit.run,
     ]
 
 
@@ -298,9 +245,10 @@ def _mount(
     running: _Running,
     control: FastAPI,
     exchange: Exchange,
-    keepers: _Keepers,
+    keepers: Keepers,
     counter: SqliteCounter,
     keyring: KeyRing,
+    keys: KeySets,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
@@ -310,15 +258,15 @@ def _mount(
     site = Site(oauth.addresses, oauth.directory, LOCAL_ADMIN if is_open else None, oauth.address_of)
     signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
-    control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust))
+    control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
     single = SingleSignOn(PendingSignIns(keyring))
-    control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust))
-    control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust))
+    control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust, oauth.note))
+    control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
     control.include_router(front.router(site, signed_in, oauth.grants))
     control.include_router(apps.router(site, signed_in, oauth))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
-        control.include_router(endpoints.router(oauth, _no_assertions))
+        control.include_router(endpoints.router(oauth, Enterprises(oauth, keepers.identity.logins, keys).exchange))
     services = admin.Services(
         keepers.registry,
         keepers.identity,
@@ -326,9 +274,14 @@ def _mount(
         keepers.definitions,
         keepers.approvals,
         counter,
+        keepers.audit,
+        oauth.grants,
         oauth.addresses,
+        oauth.note,
     )
-    control.include_router(admin.router(services, authenticate, oauth.directory, site.origin, oauth.address_of))
+    control.include_router(
+        admin.router(services, authenticate, oauth.directory, site.origin, oauth.address_of, oauth.note)
+    )
     running.entrance = Entrance(
         exchange,
         Admission(authenticate),
@@ -338,6 +291,7 @@ def _mount(
         settings.proxies,
         oauth.addresses,
         signs_in=not is_open,
+        witness=Witness(oauth.note),
     )
 
 
@@ -351,21 +305,21 @@ async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
         await anyio.sleep(BEGIN_ANEW)
 
 
-async def _record_use(keepers: _Keepers) -> None:
+async def _record_use(keepers: Keepers) -> None:
     """Write now and then when keys were last used and browsers last seen."""
     while True:
         await anyio.sleep(RECORD_EVERY)
         await keepers.record_use()
 
 
-async def _tidy(keepers: _Keepers) -> None:
+async def _tidy(keepers: Keepers) -> None:
     """Forget now and then what is over."""
     while True:
         await keepers.tidy()
         await anyio.sleep(TIDY_EVERY)
 
 
-async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None:
+async def _follow(keepers: Keepers, links: LinkPool, running: _Running) -> None:
     """Serve from what is registered now, whoever changed it: this process, its files, or the command line."""
     async for _ in keepers.registry.revisions(LOOK_EVERY):
         keepers.sessions.forget()
@@ -379,10 +333,6 @@ async def _follow(keepers: _Keepers, links: LinkPool, running: _Running) -> None
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
         running.changes.tell()
-
-
-async def _no_assertions(_: TokenRequest) -> Issued:
-    raise OAuthRefusal("unsupported_grant_type", "this grant type is not supported")
 
 
 async def _nothing_else(_: Principal, __: str) -> str:

@@ -10,11 +10,14 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.types import Scope
 
 from portkey_mcp import __version__
+from portkey_mcp.activity.acts import Note, forgotten
 from portkey_mcp.admin.approvals import ApprovalsDesk
+from portkey_mcp.admin.audit import AuditDesk
 from portkey_mcp.admin.definitions import DefinitionsDesk
 from portkey_mcp.admin.desk import Authenticate, Desk
 from portkey_mcp.admin.explain import ExplainDesk
 from portkey_mcp.admin.failing import NO_STORE, Failure, failure
+from portkey_mcp.admin.grants import GrantsDesk
 from portkey_mcp.admin.invitations import InvitationsDesk
 from portkey_mcp.admin.keys import KeysDesk
 from portkey_mcp.admin.limits import LimitsDesk
@@ -50,13 +53,14 @@ def router(
     directory: Callable[[], Directory],
     origin: str,
     address_of: Callable[[Scope], str] = lambda scope: "",
+    note: Note = forgotten,
 ) -> APIRouter:
     """All routes.
 
     `origin` is the gateway's public one; `directory` the snapshot that it serves; `address_of` tells where a request
-    comes from, empty where nobody can say.
+    comes from, empty where nobody can say; `note` hears whose credential came, and whose was refused.
     """
-    desk = Desk(authenticate, directory, origin, address_of)
+    desk = Desk(authenticate, directory, origin, address_of, note)
     routes = APIRouter(
         prefix=PREFIX,
         route_class=desk.route(),
@@ -78,6 +82,7 @@ def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
     """Path below a workspace, method, and who answers."""
     policy, definitions, approvals = PolicyDesk(services), DefinitionsDesk(services), ApprovalsDesk(services)
     people, invitations, keys = PeopleDesk(services), InvitationsDesk(services), KeysDesk(services)
+    grants = GrantsDesk(services)
     return [
         ("/people", "GET", people.list_people),
         ("/people", "POST", people.add_person),
@@ -89,6 +94,8 @@ def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
         ("/keys", "GET", keys.list_keys),
         ("/keys", "POST", keys.create_key),
         ("/keys/{ident}", "DELETE", keys.revoke_key),
+        ("/grants", "GET", grants.list_grants),
+        ("/grants/{ident}", "DELETE", grants.end_grant),
         ("/policy", "GET", policy.read_policy),
         ("/policy", "PUT", policy.save_policy),
         ("/policy", "PATCH", policy.change_policy),
@@ -104,6 +111,7 @@ def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
         ("/approvals", "GET", approvals.list_approvals),
         ("/approvals/{ident}", "GET", approvals.read_approval),
         ("/approvals/{ident}", "POST", approvals.decide_approval),
+        ("/audit", "GET", AuditDesk(services).list_acts),
     ]
 
 

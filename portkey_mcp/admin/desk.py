@@ -18,8 +18,10 @@ from sqlalchemy.exc import OperationalError
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
+from portkey_mcp.activity.acts import Act, Note, forgotten
 from portkey_mcp.admin.failing import NO_STORE, Malformed, NotJson, TooLarge, failure
-from portkey_mcp.errors import Forbidden, NotFound, PortkeyError
+from portkey_mcp.errors import Forbidden, NotFound, PortkeyError, Unauthenticated
+from portkey_mcp.identity.authenticate import API_KEY_HEADER
 from portkey_mcp.model import Directory, Principal, Role
 from portkey_mcp.wire import MalformedJson, loads
 
@@ -98,11 +100,13 @@ class Desk:
         directory: Callable[[], Directory],
         origin: str,
         address_of: Callable[[Scope], str],
+        note: Note = forgotten,
     ) -> None:
         self._authenticate = authenticate
         self._directory = directory
         self._origin = origin
         self._address_of = address_of
+        self._note = note
 
     async def admit(self, request: Request) -> Request:
         """The request, read, with its `Asker`.
@@ -113,14 +117,27 @@ class Desk:
         changes = request.method not in READING
         if changes:
             self._refuse_foreign(request)
-        principal = await self._authenticate(request.headers)
-        slug = request.path_params["workspace"]
+        slug, address = request.path_params["workspace"], self._address_of(request.scope)
+        principal = await self._known(request.headers, slug, address)
         role = principal.role_in(slug)
         if role is None or slug not in self._directory().workspaces:
             raise no_workspace(slug)
         _refuse_narrow(principal)
-        request.state.asker = Asker(principal, slug, role, self._address_of(request.scope))
+        if principal.kind != "local":
+            subject = principal.credential or principal.id
+            self._note(Act("key_used", principal, address=address, workspace=slug, subject=subject))
+        request.state.asker = Asker(principal, slug, role, address)
         return await _Read.all_of(request) if changes and request.method != BODILESS else request
+
+    async def _known(self, headers: Mapping[str, str], slug: str, address: str) -> Principal:
+        """Whose credential this is. That one was refused is an act; that none was sent is not."""
+        try:
+            return await self._authenticate(headers)
+        except Unauthenticated as refusal:
+            if "authorization" in headers or API_KEY_HEADER in headers:
+                workspace = slug if slug in self._directory().workspaces else ""
+                self._note(Act("key_used", address=address, workspace=workspace, outcome="refused", why=str(refusal)))
+            raise
 
     def _refuse_foreign(self, request: Request) -> None:
         """Refuse what a page of another site could make a browser send.

@@ -40,7 +40,8 @@ class Change(Body):
 class Member(BaseModel):
     """A member. All but id, name and role is null where it is somebody else's and you are no owner or admin.
 
-    `managed`: a configuration file says it, and it changes there only. `disabled`: since when they are kept out.
+    `managed`: a configuration file or single sign-on says it, and it changes there only. `disabled`: since when they
+    are kept out.
     """
 
     id: str
@@ -108,6 +109,6 @@ def _told(asker: Asker, person: Person) -> Member:
     member = Member(id=person.id, name=person.name or person.email, role=membership.role)
     if asker.rules or person.id == asker.principal.id:
         member.email, member.groups = person.email, list(membership.groups)
-        member.managed, member.has_password = membership.origin == "file", person.has_password
+        member.managed, member.has_password = membership.origin in ("file", "sso"), person.has_password
         member.created, member.disabled = person.created, person.disabled
     return member

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from portkey_mcp.activity.acts import Note, forgotten
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin.desk import Asker, no_workspace
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.errors import NotFound
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import Endpoint, Principal, Visit, Workspace
+from portkey_mcp.oauth.grants import Grants
 from portkey_mcp.policy.decide import Allow, Rules, Thing
 from portkey_mcp.policy.document import EMPTY
 from portkey_mcp.policy.guards.hidden import clean_value
@@ -30,6 +32,8 @@ class Services:
     definitions: Definitions
     approvals: Approvals
     counter: Counter
+    audit: Audit
+    grants: Grants
     addresses: Addresses = field(default_factory=lambda: Addresses(""))
     note: Note = forgotten
 

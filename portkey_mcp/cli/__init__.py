@@ -8,7 +8,21 @@ import sys
 import typer
 
 from portkey_mcp import __version__
-from portkey_mcp.cli import approvals, db, files, invitations, keys, people, policy, review, serve, servers, workspaces
+from portkey_mcp.cli import (
+    approvals,
+    audit,
+    db,
+    doctor,
+    files,
+    invitations,
+    keys,
+    people,
+    policy,
+    review,
+    serve,
+    servers,
+    workspaces,
+)
 from portkey_mcp.errors import Mistake, PortkeyError
 
 app = typer.Typer(
@@ -23,6 +37,7 @@ app.command()(serve.serve)
 app.command()(serve.demo)
 app.command()(files.check)
 app.command()(files.schema)
+app.command()(doctor.doctor)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(servers.app, name="servers")
 app.add_typer(keys.app, name="keys")
@@ -33,6 +48,7 @@ app.add_typer(people.app, name="people")
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(review.app, name="review")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
 

@@ -10,7 +10,7 @@ from portkey_mcp.activity.acts import Act
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.cli import show
 from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
-from portkey_mcp.cli.stores import ACTOR, opened
+from portkey_mcp.cli.stores import opened
 from portkey_mcp.identity.invitations import DAYS, MOST_DAYS, Invitation
 from portkey_mcp.model import Role
 from portkey_mcp.settings import Settings
@@ -56,7 +56,7 @@ async def _invite(
         await stores.workspace(workspace)
         token, made = await stores.identity.invitations.invite(workspace, role, email=email, groups=groups, days=days)
         detail = {"how": "made", "role": role, "email": email}
-        stores.note(Act("invitation", actor=ACTOR, workspace=workspace, subject=made.id, detail=detail))
+        stores.note(Act("invitation", workspace=workspace, subject=made.id, detail=detail))
     return token, made
 
 
@@ -86,4 +86,4 @@ async def _uninvite(settings: Settings, ident: str) -> None:
     async with opened(settings) as stores:
         gone = await stores.identity.invitations.take_back(ident)
         taken = {"how": "taken back"}
-        stores.note(Act("invitation", actor=ACTOR, workspace=gone.workspace, subject=ident, detail=taken))
+        stores.note(Act("invitation", workspace=gone.workspace, subject=ident, detail=taken))

@@ -10,7 +10,7 @@ import typer
 from portkey_mcp.activity.acts import Act
 from portkey_mcp.cli import show
 from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
-from portkey_mcp.cli.stores import ACTOR, opened
+from portkey_mcp.cli.stores import opened
 from portkey_mcp.identity.keys import ApiKey
 from portkey_mcp.model import DeclaredKey, Role
 from portkey_mcp.settings import Settings
@@ -78,7 +78,7 @@ async def _create(settings: Settings, wanted: DeclaredKey, role: Role | None, pe
             place, name, role, expires=wanted.expires, person=person, scopes=wanted.scopes, server=wanted.server
         )
         made = next(made for made in await stores.identity.list_keys(place) if made.name == name)
-        stores.note(Act("key_made", actor=ACTOR, workspace=place, subject=name, detail={"role": made.role}))
+        stores.note(Act("key_made", workspace=place, subject=name, detail={"role": made.role}))
         return key, made
 
 
@@ -105,4 +105,4 @@ def revoke(name: Name, workspace: Workspace, config: Config = None, data: Data =
 async def _revoke(settings: Settings, workspace: str, name: str) -> None:
     async with opened(settings) as stores:
         await stores.identity.revoke_key(workspace, name)
-        stores.note(Act("key_ended", actor=ACTOR, workspace=workspace, subject=name))
+        stores.note(Act("key_ended", workspace=workspace, subject=name))

@@ -10,7 +10,7 @@ import typer
 from portkey_mcp.activity.acts import Act
 from portkey_mcp.cli import show
 from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
-from portkey_mcp.cli.stores import ACTOR, Stores, opened
+from portkey_mcp.cli.stores import Stores, opened
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.people import Person
 from portkey_mcp.identity.sessions import BrowserSessions
@@ -184,7 +184,7 @@ async def _password(settings: Settings, email: str, password: str) -> None:
 
 def _note(stores: Stores, act: str, email: str, workspace: str = "", **detail: str) -> None:
     """Take note of what was done to a person, who is called as they are everywhere."""
-    stores.note(Act(act, actor=ACTOR, workspace=workspace, subject=folded_email(email), detail=detail))
+    stores.note(Act(act, workspace=workspace, subject=folded_email(email), detail=detail))
 
 
 def _line() -> str:

@@ -9,8 +9,9 @@ import anyio
 import typer
 
 from portkey_mcp.cli.options import Config, Data, Workspace, load
-from portkey_mcp.cli.policy_edit import Why, cautions, who
+from portkey_mcp.cli.policy_edit import Why, cautions
 from portkey_mcp.cli.stores import Stores, opened
+from portkey_mcp.cli.who import who
 from portkey_mcp.errors import Mistake
 from portkey_mcp.model import Role
 from portkey_mcp.policy.document import Rule

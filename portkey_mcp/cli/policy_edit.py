@@ -3,7 +3,6 @@
 What was typed is never lost: whenever nothing is saved, the file stays and its place is told.
 """
 
-import getpass
 import json
 import os
 import shlex
@@ -22,6 +21,7 @@ from portkey_mcp.cli.options import Config, Data, Workspace, load
 from portkey_mcp.cli.policy_limits import used_up
 from portkey_mcp.cli.policy_versions import print_diff
 from portkey_mcp.cli.stores import Stores, opened
+from portkey_mcp.cli.who import who
 from portkey_mcp.errors import Mistake, Mistakes
 from portkey_mcp.model import Endpoint, Visit
 from portkey_mcp.model import Workspace as WorkspaceModel
@@ -173,11 +173,3 @@ def print_outlook(outlook: Outlook) -> None:
         typer.echo(line)
     for line in outlook.cautions:
         typer.echo(f"Warning: {line}", err=True)
-
-
-def who() -> str:
-    """Who works on the command line, for the history."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a user without a name, as in a container
-        return f"cli:{os.getuid()}"

@@ -1,6 +1,5 @@
 """`review`: definitions of tools that wait for a person, because policy pins a server or reviews its new tools."""
 
-import getpass
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +13,7 @@ import typer
 from portkey_mcp.cli import show
 from portkey_mcp.cli.options import AsJson, Config, Data, Workspace, load
 from portkey_mcp.cli.stores import Stores, opened
+from portkey_mcp.cli.who import who
 from portkey_mcp.errors import Mistake
 from portkey_mcp.policy import difference
 from portkey_mcp.registry.definitions import Definitions, DefinitionVersion, Waiting
@@ -186,12 +186,12 @@ async def _decide(
 ) -> list[DefinitionVersion]:
     async with _opened(settings, workspace) as (_, definitions):
         server, name = await _named(definitions, workspace, tool)
-        return await definitions.decide(workspace, server, name, digest, approve, _who())
+        return await definitions.decide(workspace, server, name, digest, approve, who())
 
 
 async def _approve_all(settings: Settings, workspace: str, waiting: Sequence[Waiting]) -> list[Waiting]:
     async with _opened(settings, workspace) as (_, definitions):
-        return await definitions.decide_all(workspace, waiting, True, _who())
+        return await definitions.decide_all(workspace, waiting, True, who())
 
 
 @asynccontextmanager
@@ -224,11 +224,3 @@ def _record(one: DefinitionVersion) -> dict[str, Any]:
             "decided_at": one.decided_at,
         }
     )
-
-
-def _who() -> str:
-    """Who decides: the user of the operating system, as far as it knows one."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (OSError, KeyError):
-        return "cli"

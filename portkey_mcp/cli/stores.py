@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
 
-from portkey_mcp.activity.acts import Note, forgotten
+from portkey_mcp.activity.acts import Act
+from portkey_mcp.activity.audit import Audit
+from portkey_mcp.cli.who import whoever
 from portkey_mcp.errors import Mistake
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import McpServer, Workspace
@@ -15,9 +16,6 @@ from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import Settings
 from portkey_mcp.storage.database import Database
-
-ACTOR: Final = "command line"
-"""Who does what commands do, as far as anybody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,11 @@ class Stores:
     policies: Policies
     database: Database
     """For the rooms that only some commands ask."""
-    note: Note = forgotten
-    """Takes note of what commands do that matters to security."""
+    audit: Audit
+
+    def note(self, act: Act) -> None:
+        """Take note of an act: of whoever runs the command, unless it says whose. Written when the command ends."""
+        self.audit.note(act if act.who or act.actor else replace(act, who=whoever()))
 
     async def workspace(self, slug: str) -> Workspace:
         """A workspace.
@@ -68,6 +69,10 @@ async def opened(settings: Settings) -> AsyncIterator[Stores]:
         registry, identity = Registry(database, keyring), Identity(database)
         if settings.config is not None:
             await Provisioning(registry, identity).apply(settings.config)
-        yield Stores(registry, identity, Policies(database), database)
+        audit = Audit(database)
+        try:
+            yield Stores(registry, identity, Policies(database), database, audit)
+        finally:
+            await audit.flush()
     finally:
         await database.close()

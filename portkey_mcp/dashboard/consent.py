@@ -178,9 +178,10 @@ class _Desk:
     async def _sent_back(self, request: Request, refusal: SentBack) -> Response:
         """Tell the client what is wrong; by a link, where a stranger made both the app and the way here.
 
-        Else anybody could register an app and have this gateway send people wherever they like (RFC 9700, 4.11.2).
+        Else anybody could register an app, or put a document of one somewhere, and have this gateway send people
+        wherever they like (RFC 9700, 4.11.2).
         """
-        if refusal.client.kind != "registered" or await self._signed_in.who(request) is not None:
+        if refusal.client.kind == "declared" or await self._signed_in.who(request) is not None:
             return _away(refusal.url, 302)
         return self._site.page("sent_back.html", 400, why=str(refusal), back=refusal.url, to=host_of(refusal.url))
 

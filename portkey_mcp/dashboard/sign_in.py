@@ -13,11 +13,14 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from portkey_mcp.activity.acts import Act, Note, forgotten
 from portkey_mcp.approval.question import named
 from portkey_mcp.dashboard.forms import AUTHORIZE, FRONT, fields, is_ours, own_path
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
 from portkey_mcp.dashboard.signed_in import People, SignedIn
 from portkey_mcp.errors import StoreDown, Unauthenticated
+from portkey_mcp.identity.passwords import WrongPassword
+from portkey_mcp.model import email_problem
 from portkey_mcp.trust import Trust
 
 WRONG: Final = (
@@ -25,9 +28,11 @@ WRONG: Final = (
 )
 
 
-def router(site: Site, signed_in: SignedIn, people: People, trust: Callable[[], Trust] = Trust) -> APIRouter:
-    """The routes of signing in and out. `trust` says how people sign in now."""
-    desk = _Desk(site, signed_in, people, trust)
+def router(
+    site: Site, signed_in: SignedIn, people: People, trust: Callable[[], Trust] = Trust, note: Note = forgotten
+) -> APIRouter:
+    """The routes of signing in and out. `trust` says how people sign in now; `note` hears who did, and who tried."""
+    desk = _Desk(site, signed_in, people, trust, note)
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route(SIGN_IN, desk.show, methods=["GET"], response_class=HTMLResponse)
     routes.add_api_route(SIGN_IN, desk.sign_in, methods=["POST"], response_class=HTMLResponse)
@@ -38,11 +43,12 @@ def router(site: Site, signed_in: SignedIn, people: People, trust: Callable[[], 
 class _Desk:
     """Answers the requests of these pages."""
 
-    def __init__(self, site: Site, signed_in: SignedIn, people: People, trust: Callable[[], Trust]) -> None:
+    def __init__(self, site: Site, signed_in: SignedIn, people: People, trust: Callable[[], Trust], note: Note) -> None:
         self._site = site
         self._signed_in = signed_in
         self._people = people
         self._trust = trust
+        self._note = note
 
     async def show(self, request: Request) -> Response:
         """The form, or why there is none."""
@@ -83,9 +89,13 @@ class _Desk:
         which = "Every browser of yours is" if everywhere else "This browser is"
         answer = self._site.message(200, "Signed out", f"{which} signed out here.", (SIGN_IN, "Sign in"))
         try:
+            who = await self._signed_in.who(request)
             await self._signed_in.end(request, answer, everywhere=everywhere)
         except StoreDown:
             return self._site.store_down("You are still signed in")
+        if who is not None:
+            subject = "every browser" if everywhere else "this browser"
+            self._note(Act("sign_out", who, address=self._site.address_of(request.scope), subject=subject))
         return answer
 
     async def _sign_in(self, request: Request, form: Mapping[str, str]) -> Response:
@@ -95,10 +105,15 @@ class _Desk:
         address = self._site.address_of(request.scope)
         try:
             principal = await self._people.check_password(email, password, address)
-        except Unauthenticated:
+        except Unauthenticated as refusal:
+            why = refusal.why if isinstance(refusal, WrongPassword) else ""
+            self._note(
+                Act("sign_in", actor=_said(email), address=address, subject="password", outcome="refused", why=why)
+            )
             return await self._form(request, onto, 403, WRONG, email)
         answer = self._site.onward(onto)
         await self._signed_in.begin(request, answer, principal, address)
+        self._note(Act("sign_in", principal, address=address, subject="password"))
         return answer
 
     async def _form(
@@ -129,3 +144,8 @@ class _Desk:
             "and everybody on it is its admin."
         )
         return self._site.message(200, "No sign-in here", text, (FRONT, "Go on"))
+
+
+def _said(email: str) -> str:
+    """What somebody called themselves, for the audit; what is no address may be a password in the wrong field."""
+    return "(no e-mail address)" if email_problem(email) else email

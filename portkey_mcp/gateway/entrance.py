@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp.addresses import Addresses, Place, Spot, spot_of
-from portkey_mcp.errors import Refusal
+from portkey_mcp.errors import Refusal, Unauthenticated
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.answer import http_status, rpc_error
 from portkey_mcp.gateway.arrival import Arrival, TooLarge, duplicates_of, headers_of
@@ -21,6 +21,7 @@ from portkey_mcp.gateway.challenge import challenge, is_challenged
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.gateway.reply import send_json
+from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.model import Directory, Endpoint, Principal, Visit, Workspace
 from portkey_mcp.policy.access import hidden_from, without
 
@@ -50,7 +51,7 @@ class Entrance:
 
     `directory` gives the current snapshot; `hosts` are the names, besides loopback and host aliases, that this
     gateway answers to; `proxies` may say for whom they ask. `addresses` are the gateway's own; `signs_in` says whether
-    clients are told there how to sign in.
+    clients are told there how to sign in; `witness` hears who came and who was turned away.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Entrance:
         proxies: Sequence[Network] = (),
         addresses: Addresses = NOWHERE,
         signs_in: bool = False,
+        witness: Witness | None = None,
     ) -> None:
         self._exchange = exchange
         self._admission = admission
@@ -73,6 +75,7 @@ class Entrance:
         self._addresses = addresses
         self._prefix = addresses.prefix.lower()
         self._signs_in = signs_in
+        self._witness = witness
         self._served = Directory()
         self._visits: dict[tuple[str, Place, str], Visit] = {}
         self._narrowed: dict[tuple[str, frozenset[str]], Workspace] = {}
@@ -117,7 +120,12 @@ class Entrance:
         address = address_of(scope, self._proxies)
 
         async def admit() -> Visit:
-            return self._visit(spot.place, await self._admission.admit(headers), address)
+            try:
+                principal = await self._admission.admit(headers)
+            except Unauthenticated as refusal:
+                self._turn_away(spot.place, headers, address, refusal)
+                raise
+            return self._visit(spot.place, principal, address)
 
         visit = await admit()
         if scope["method"] == "HEAD":
@@ -145,7 +153,14 @@ class Entrance:
             if len(self._visits) >= REMEMBERED:
                 self._visits.clear()
             self._visits[key] = visit
+            if self._witness is not None:
+                self._witness.met(visit)
         return visit
+
+    def _turn_away(self, place: Place, headers: Mapping[str, str], address: str, refusal: Unauthenticated) -> None:
+        if self._witness is not None:
+            workspace = place[0] if place and place[0] in self._directory().workspaces else ""
+            self._witness.refused(headers, address, workspace, str(refusal))
 
     async def _near(self, path: str, headers: Mapping[str, str], send: Send) -> bool:
         """Turn away what a browser was tricked into sending (DNS rebinding; 2025-11-25 transports, Security)."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from ssl import SSLContext
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -49,9 +49,21 @@ class Fetching:
         Raises:
             ProviderDown: there is none, or it cannot be read.
         """
+        return await self._answer("GET", url, whose, headers={"Accept": "application/json", **(headers or {})})
+
+    async def answer(self, url: str, whose: str, form: Mapping[str, str], client: str, secret: str) -> dict[str, Any]:
+        """The JSON object that answers a form, sent with the credentials of a client (RFC 6749, section 2.3.1).
+
+        Raises:
+            ProviderDown: there is none, or it cannot be read.
+        """
+        basic = httpx2.BasicAuth(quote_plus(client), quote_plus(secret))
+        return await self._answer("POST", url, whose, data=dict(form), auth=basic)
+
+    async def _answer(self, method: str, url: str, whose: str, **more: Any) -> dict[str, Any]:
         async with within(whose):
             async with httpx2.AsyncClient(transport=await self.transport(), timeout=SECONDS) as client:
-                answer = await client.get(url, headers={"Accept": "application/json", **(headers or {})})
+                answer = await client.request(method, url, **more)
             if answer.status_code != 200:
                 raise ProviderDown(f"{whose} answered with status {answer.status_code}.")
             found = answer.json()

@@ -196,6 +196,7 @@ class Invitations:
                 raise Conflict(
                     "There is an account with this e-mail address already. Sign in, and open this link again."
                 )
+            person.origin = "invitation" if row.email else "self"
             session.add(person)
             await session.flush()
             for workspace in sorted(workspaces) if row.workspace is None else [row.workspace]:

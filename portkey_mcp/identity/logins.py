@@ -89,6 +89,25 @@ class Logins:
             raise Forbidden("This account is gone, or was disabled just now.")
         return Entered(principal, made, linked, tuple(changes))
 
+    async def asserted(self, issuer: str, subject: str, email: str) -> Principal | None:
+        """Whom an enterprise's provider means that is trusted to say so: whose login that is, or whose address.
+
+        `email` is one that the provider made sure of, or empty. None: nobody here, or somebody who is kept out.
+
+        Raises:
+            StoreDown: nobody can say.
+        """
+        with _told():
+            async with self._database.read() as session:
+                login = await session.get(LoginRow, (issuer, subject))
+                row = None if login is None else await session.get(PersonRow, login.person)
+                if row is None and email:
+                    row = await members.find(session, email)
+                    row = None if row is None or row.origin == "self" else row
+            if not self._people.is_read:
+                await self._people.refresh()
+        return None if row is None else self._people.principal(row.id)
+
 
 def wanted(provider: Provider, claimed: Iterable[str]) -> Mapping[str, _Place]:
     """What these groups of the provider's make somebody, by workspace: of several roles the one that may do most."""
@@ -155,11 +174,10 @@ async def _by_email(session: AsyncSession, provider: Provider, subject: Subject)
     if row is None:
         return None
     _refuse_disabled(row)
-    if row.origin == "invitation":
-        # They said themselves that this address is theirs; who has their password must not wait here for the real one.
+    if row.origin == "self":  # whoever claimed this address early would come in with the login of whose it is
         raise Forbidden(
-            f"Somebody made an account with the address {subject.email} by an invitation, with a password. Sign in with "
-            "that, or let whoever runs this gateway remove it; then you can sign in this way."
+            f"Here somebody made an account with the address {subject.email}, and nobody made sure that it is theirs. "
+            "Whoever runs this gateway can remove that person; then you can sign in."
         )
     same = subject.email == row.email or (subject.email.isascii() and row.email.isascii())
     taken = select(LoginRow.subject).filter_by(issuer=subject.issuer, person=row.id).limit(1)

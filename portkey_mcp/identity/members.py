@@ -13,9 +13,9 @@ from portkey_mcp.errors import Conflict, Mistake
 from portkey_mcp.identity.tables import GroupMemberRow, MembershipRow, PersonRow
 from portkey_mcp.model import DeclaredMember, Role, email_problem, folded_email, label_problem
 
-PersonOrigin = Literal["file", "cli", "dashboard", "api", "invitation", "sso"]
-"""Who made a person or a membership. By `invitation` people made themselves: their address is what they said, unless
-the invitation was for it. What single sign-on made, it also changes and takes away."""
+PersonOrigin = Literal["file", "cli", "dashboard", "api", "invitation", "self", "sso"]
+"""Who made a person or a membership. What single sign-on made, it also changes and takes away. `self`: a person who
+made their account by an invitation that was for anybody, so that nobody knows whether their address is theirs."""
 
 
 async def find(session: AsyncSession, email: str) -> PersonRow | None:

@@ -67,11 +67,12 @@ class Memberships:
         Raises:
             NotFound: there is no such member.
             Forbidden: what they are, or were to be, is above whoever does so.
-            Conflict: a file manages it, or they are the last owner.
+            Conflict: a file or single sign-on manages it, or they are the last owner.
             Mistake: a group's name cannot be one.
         """
         async with self._database.write() as session:
             person, membership = await self._theirs(session, workspace, named, by)
+            members.refuse_managed(person, membership)
             if role is not None and role != membership.role:
                 _refuse_above(role, by, "give the role")
                 await _refuse_last_owner(session, membership)
@@ -91,7 +92,9 @@ class Memberships:
         """
         before = await self._member(workspace, named)
         async with self._database.write() as session:
-            _, membership = await self._theirs(session, workspace, named, by)
+            person, membership = await self._theirs(session, workspace, named, by)
+            if membership.origin != "sso":  # who leaves all the same comes again with the next sign-in, if at all
+                members.refuse_managed(person, membership)
             await _refuse_last_owner(session, membership)
             await session.delete(membership)
         await self._people.refresh()
@@ -112,7 +115,6 @@ class Memberships:
         if person is None or membership is None:
             raise _nobody(workspace)
         _refuse_above(cast(Role, membership.role), by, "change who has the role")
-        members.refuse_managed(person, membership)
         return person, membership
 
 

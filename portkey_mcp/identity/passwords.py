@@ -51,6 +51,14 @@ WRONG: Final = (
 )
 
 
+class WrongPassword(Unauthenticated):
+    """Nobody's e-mail address and password. `str()` is always the same; `why` is for the audit, and for nobody else."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(WRONG)
+        self.why = why
+
+
 @dataclass(slots=True)
 class _Failures:
     number: int
@@ -151,12 +159,12 @@ class Passwords:
         """Whose e-mail address and password these are; `address` is where they come from, an IP address or empty.
 
         Raises:
-            Unauthenticated: nobody's, or there were too many failures; always in the same words.
+            WrongPassword: nobody's, or there were too many failures; always in the same words.
             StoreDown: nobody can say.
         """
         account, network = folded_email(email[:LONGEST_EMAIL]), _network(address)
         if not (self._accounts.is_open(account) and self._addresses.is_open(network)):
-            raise Unauthenticated(WRONG)
+            raise WrongPassword("too many attempts; not looked at")
         self._accounts.begin(account)
         self._addresses.begin(network)
         try:
@@ -165,13 +173,11 @@ class Passwords:
             self._accounts.take_back(account)
             self._addresses.take_back(network)
             raise StoreDown(f"people cannot be read: {type(error).__name__}") from None
-        if principal is None:
-            raise Unauthenticated(WRONG)
         self._accounts.forget(account)
         self._addresses.take_back(network)
         return principal
 
-    async def _checked(self, email: str, password: str) -> Principal | None:
+    async def _checked(self, email: str, password: str) -> Principal:
         if not self._nobodys:
             self._nobodys = await anyio.to_thread.run_sync(self._hasher.hash, b"nobody's", limiter=self._threads)
         row = None
@@ -182,11 +188,14 @@ class Passwords:
         against = row.password if row is not None and has_one else self._nobodys
         fits = len(password) <= LONGEST and await self._fits(against, password)
         if row is None or not has_one or not fits or row.disabled is not None:
-            return None
+            raise WrongPassword(_why(row, fits))
         if self._hasher.check_needs_rehash(row.password):
             await self._rehash(row, password)
         await self._people.refresh()
-        return self._people.principal(row.id)
+        principal = self._people.principal(row.id)
+        if principal is None:
+            raise WrongPassword(_why(None, fits))
+        return principal
 
     async def _fits(self, made: str, password: str) -> bool:
         return await anyio.to_thread.run_sync(self._verify, made, _bytes(password), limiter=self._threads)
@@ -203,6 +212,14 @@ class Passwords:
         async with self._database.write(announce=False) as session:
             same = update(PersonRow).filter_by(id=row.id, password=row.password)
             await session.execute(same.values(password=made))
+
+
+def _why(row: PersonRow | None, fits: bool) -> str:
+    if row is None:
+        return "nobody has this address"
+    if row.password == "":
+        return "has no password"
+    return "is disabled" if fits else "wrong password"
 
 
 def _bytes(password: str) -> bytes:

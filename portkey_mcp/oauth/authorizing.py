@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from portkey_mcp.activity.acts import Act
-from portkey_mcp.model import Principal, Role
+from portkey_mcp.addresses import Place
+from portkey_mcp.model import Directory, Principal, Role
 from portkey_mcp.oauth.asking import Asking, Parameters, Untrusted, allows, asked_of, one, parameters, redirect_of
 from portkey_mcp.oauth.client import Client
 from portkey_mcp.oauth.grants import Granted
 from portkey_mcp.oauth.redirects import host_of, with_answer
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
+from portkey_mcp.policy.access import may_use
 
 VIA: Final = "via"
 """Parameter of our own: the host alias at which the client began, when people sign in at the public URL."""
@@ -38,6 +40,23 @@ class Choice:
     def reach(self) -> str:
         """Where the grant is then good."""
         return f"{self.workspace}/{self.name}" if self.name else self.workspace
+
+
+def choices(directory: Directory, place: Place, who: Principal) -> list[Choice]:
+    """What there is for a person at a place, by the workspace's name; at the root hub, every workspace of theirs."""
+    found = []
+    for slug, workspace in directory.workspaces.items():
+        role = who.role_in(slug)
+        if role is None or (place and slug != place[0]):
+            continue
+        if len(place) < 2:
+            found.append(Choice(slug, workspace.name, "", "", role))
+        elif server := workspace.servers.get(place[1]):
+            if server.enabled and may_use(who, slug, server):
+                found.append(Choice(slug, workspace.name, server.name, server.title or server.name, role))
+        elif bundle := workspace.bundles.get(place[1]):
+            found.append(Choice(slug, workspace.name, bundle.name, bundle.title or bundle.name, role))
+    return sorted(found, key=lambda one: (one.workspace_name.casefold(), one.workspace))
 
 
 class SentBack(OAuthRefusal):
@@ -92,20 +111,7 @@ class Authorizing:
 
     def choices(self, asking: Asking, who: Principal) -> list[Choice]:
         """What a person can say yes to; none where there is nothing for them."""
-        place = asking.place or ()
-        found = []
-        for slug, workspace in self._server.directory().workspaces.items():
-            role = who.role_in(slug)
-            if role is None or (place and slug != place[0]):
-                continue
-            if len(place) < 2:
-                found.append(Choice(slug, workspace.name, "", "", role))
-            elif server := workspace.servers.get(place[1]):
-                if server.enabled:
-                    found.append(Choice(slug, workspace.name, server.name, server.title or server.name, role))
-            elif bundle := workspace.bundles.get(place[1]):
-                found.append(Choice(slug, workspace.name, bundle.name, bundle.title or bundle.name, role))
-        return sorted(found, key=lambda one: (one.workspace_name.casefold(), one.workspace))
+        return choices(self._server.directory(), asking.place or (), who)
 
     async def has_agreed(self, asking: Asking, who: Principal, choice: Choice) -> bool:
         """Whether a person said yes to all of this before.

@@ -1,7 +1,6 @@
 """Which clients there are: declared by an administrator, registered by themselves, or known by their document."""
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -77,13 +76,23 @@ class Clients:
         ident, secret = _credentials(given, headers)
         if not ident:
             raise invalid_client("client_id is missing")
-        # Whoever has a code or a refresh token need not wait until its document can be had once more.
-        client = self._named_by_url(ident) if _is_url(ident) else await self.find(ident)
+        client = await self.identified(ident)
         if client.is_public and secret:
             raise invalid_client("this client is a public one and has no secret")
         if not client.is_public and not client.has_secret(secret):
             raise invalid_client("the client secret is missing or wrong")
         return client
+
+    async def identified(self, client_id: str) -> Client:
+        """The same as `find`, but that of one with a document nothing is known except that it is a public client.
+
+        Whoever has a code or a refresh token need not wait until its document can be had once more.
+
+        Raises:
+            OAuthRefusal: there is none; `invalid_client`.
+            StoreDown: nobody can say.
+        """
+        return self._named_by_url(client_id) if _is_url(client_id) else await self.find(client_id)
 
     async def _by_document(self, client_id: str) -> Client:
         client = self._named_by_url(client_id)
@@ -112,7 +121,7 @@ def _credentials(given: Parameters, headers: Mapping[str, str]) -> tuple[str, st
         return ident, secret
     try:
         name, _, word = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise invalid_client("the Authorization header is no HTTP Basic") from None
     name, word = unquote_plus(name), unquote_plus(word)  # RFC 6749, section 2.3.1
     if secret or (ident and ident != name):

@@ -106,7 +106,7 @@ class _Desk:
     def _protected(self, path: str, issuer: str, alias: str) -> Response:
         """The document of one endpoint, or of the origin itself."""
         prefix = self._server.addresses.prefix
-        below = path.removeprefix(prefix) if prefix and path.lower().startswith(prefix.lower() + "/") else path
+        below = path[len(prefix) :] if prefix and f"{path}/".lower().startswith(f"{prefix}/".lower()) else path
         if below in ("", "/"):
             return public(resource_metadata(issuer, issuer))
         if place_of(below) is None:
@@ -160,7 +160,7 @@ class _Desk:
         if good is not None:
             granted = good.grant.granted
             if client is None:
-                client = await self._server.clients.find(granted.client)
+                client = await self._server.clients.identified(granted.client)
             if client.id != granted.client or (not identified and not client.is_public):
                 raise OAuthRefusal("invalid_grant", "the token is another client's")
             await self._server.grants.end(good.grant.id)
@@ -175,6 +175,8 @@ class _Desk:
             raise OAuthRefusal("invalid_client", "introspection is for clients with a secret", status=401)
         good = await self._server.issuing.read(needed(given, "token"))
         if good is None or (client.kind != "declared" and good.grant.granted.client != client.id):
+            return told({"active": False})
+        if await self._server.tokens.owner(good) is None:
             return told({"active": False})
         granted = good.grant.granted
         facts: dict[str, Any] = {

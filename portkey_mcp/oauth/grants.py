@@ -88,7 +88,7 @@ class Grants:
             )
         return code
 
-    async def assert_(self, granted: Granted) -> Grant:
+    async def make(self, granted: Granted) -> Grant:
         """Keep a grant that an assertion stands for; there is no code.
 
         Raises:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portkey_mcp.oauth.asking import allows
 from portkey_mcp.oauth.client import Client, digest_of
 from portkey_mcp.oauth.grants import RANDOM_BYTES, Grant, Grants, reading, shown, writing
+from portkey_mcp.oauth.metadata import OFFLINE
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.tables import AssertionRow, CodeRow, GrantRow, TokenRow
 from portkey_mcp.storage.database import Database
@@ -32,7 +33,7 @@ GRACE: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Fresh tokens, seen this once. `seconds` is the life of the access token."""
+    """Fresh tokens, seen this once. `refresh` may be empty; `seconds` is the life of the access token."""
 
     access: str
     refresh: str
@@ -109,15 +110,15 @@ class Issuing:
             raise Copied("code", copied)
         return Redeemed(row.digest, shown(grant), row.redirect_uri, row.challenge)
 
-    async def issue(self, grant: Grant) -> Issued:
-        """Fresh tokens for a grant.
+    async def issue(self, grant: Grant, *, refreshes: bool = True) -> Issued:
+        """Fresh tokens for a grant; `refreshes` says whether there is a refresh token, too.
 
         Raises:
             OAuthRefusal: it has ended.
             StoreDown: they cannot be kept.
         """
         async with writing(self._database, announce=False) as session:
-            return await self._issue(session, grant, grant.granted.scopes)
+            return await self._issue(session, grant, grant.granted.scopes, refreshes=refreshes)
 
     async def refresh(self, token: str, client: Client, scopes: Sequence[str] | None) -> Issued:
         """Fresh tokens for a refresh token, which gives way to a new one; `scopes` fewer than granted, or None.
@@ -172,14 +173,17 @@ class Issuing:
             return None
         return Good(shown(grant), row.kind, tuple(row.scopes), row.created, row.expires)
 
-    async def _issue(self, session: AsyncSession, grant: Grant, scopes: tuple[str, ...]) -> Issued:
+    async def _issue(
+        self, session: AsyncSession, grant: Grant, scopes: tuple[str, ...], *, refreshes: bool = True
+    ) -> Issued:
         terms, now = self._terms(), self._now()
         if await session.get(GrantRow, grant.id) is None:
             raise OAuthRefusal("invalid_grant", "the grant has ended")
         access, refresh = (kind + secrets.token_urlsafe(RANDOM_BYTES) for kind in (ACCESS, REFRESH))
         session.add(_row(access, grant, "access", scopes, now, terms.access_seconds))
-        session.add(_row(refresh, grant, "refresh", grant.granted.scopes, now, terms.refresh_seconds))
-        return Issued(access, refresh, terms.access_seconds, scopes, grant)
+        if refreshes:
+            session.add(_row(refresh, grant, "refresh", grant.granted.scopes, now, terms.refresh_seconds))
+        return Issued(access, refresh if refreshes else "", terms.access_seconds, scopes, grant)
 
 
 def _row(token: str, grant: Grant, kind: str, scopes: Sequence[str], now: datetime, seconds: int) -> TokenRow:
@@ -188,9 +192,13 @@ def _row(token: str, grant: Grant, kind: str, scopes: Sequence[str], now: dateti
 
 
 def _fewer(asked: Sequence[str] | None, granted: tuple[str, ...]) -> tuple[str, ...]:
-    """The scopes of a refreshed access token: never more than were granted (RFC 6749, section 6)."""
+    """The scopes of a refreshed access token: never more than were granted (RFC 6749, section 6).
+
+    `offline_access` allows nothing: where it was not granted it is left out.
+    """
     if asked is None:
         return granted
-    if not all(allows(granted, scope) for scope in asked):
+    wanted = tuple(scope for scope in asked if scope in granted or scope != OFFLINE)
+    if not all(allows(granted, scope) for scope in wanted):
         raise OAuthRefusal("invalid_scope", "more scopes are asked for than were granted")
-    return tuple(asked)
+    return wanted

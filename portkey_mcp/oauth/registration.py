@@ -39,6 +39,9 @@ MOST_CLIENTS: Final = 10_000
 """Clients without any grant that are kept; beyond, nobody new can register until some are forgotten."""
 MOST_ADDRESSES: Final = 10_000
 
+LARGEST: Final = 16 * 1024
+"""Bytes kept of one client: anybody may register many."""
+
 LONGEST_NAME: Final = 200
 ECHOED: Final = ("client_uri", "logo_uri", "tos_uri", "policy_uri", "contacts", "software_id", "software_version")
 """What else it said of itself and is told again; nothing is done with it."""
@@ -69,7 +72,10 @@ class Registration:
             )
         kept = _read(said, terms)
         method = kept["token_endpoint_auth_method"]
-        digest = digest_of(dumps(kept).decode())
+        written = dumps(kept)
+        if len(written) > LARGEST:
+            raise OAuthRefusal("invalid_client_metadata", f"what is kept of a client has at most {LARGEST} bytes")
+        digest = digest_of(written.decode())
         if method == "none" and (known := await self._known(digest)) is not None:
             return _told(known, None)
         await self._refuse_flood(address)
@@ -115,8 +121,8 @@ class Registration:
     async def _refuse_flood(self, address: str) -> None:
         now = self._clock()
         if len(self._new) >= MOST_ADDRESSES:
-            self._new = {key: times for key, times in self._new.items() if times[-1] > now - HOUR}
-        times = self._new.setdefault(address, deque())
+            self._new = {key: times for key, times in self._new.items() if times and times[-1] > now - HOUR}
+        times = self._new.get(address) or deque()
         while times and times[0] <= now - HOUR:
             times.popleft()
         if len(times) >= NEW_EACH:
@@ -126,6 +132,7 @@ class Registration:
             if (await session.scalar(idle) or 0) >= MOST_CLIENTS:
                 raise _too_many("too many clients are registered that nobody uses", int(HOUR))
         times.append(now)
+        self._new[address] = times
 
 
 def _too_many(why: str, seconds: int) -> OAuthRefusal:
@@ -139,10 +146,11 @@ def _read(said: Any, terms: Terms) -> dict[str, Any]:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in wrong["loc"]) or "the document"
-        raise OAuthRefusal("invalid_client_metadata", _ascii(f"{place}: {wrong['msg']}")) from None
-    raw = said["redirect_uris"]
-    if len(raw) > MOST or not all(isinstance(uri, str) for uri in raw):
-        raise OAuthRefusal("invalid_redirect_uri", f"a client has at most {MOST} redirect URIs")
+        code = "invalid_redirect_uri" if wrong["loc"][:1] == ("redirect_uris",) else "invalid_client_metadata"
+        raise OAuthRefusal(code, _ascii(f"{place}: {wrong['msg']}")) from None
+    raw = said["redirect_uris"] or ()
+    if not 0 < len(raw) <= MOST or not all(isinstance(uri, str) for uri in raw):
+        raise OAuthRefusal("invalid_redirect_uri", f"a client has 1 to {MOST} redirect URIs")
     problems = {uri: redirect_problem(uri, terms.native_schemes) for uri in raw}
     if wrong_ones := [problem for problem in problems.values() if problem]:
         raise OAuthRefusal("invalid_redirect_uri", wrong_ones[0])

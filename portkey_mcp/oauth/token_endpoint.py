@@ -64,6 +64,7 @@ class TokenEndpoint:
             issued = await kind(request)
         except Copied as copied:
             self._note(request, "refused", copied.grant, str(copied))
+            self._note_end(request, copied)
             raise
         except OAuthRefusal as refusal:
             self._note(request, "refused", None, str(refusal))
@@ -93,7 +94,7 @@ class TokenEndpoint:
         token, scope = needed(given, "refresh_token"), one(given, "scope")
         if "resource" in given and (good := await self._server.issuing.read(token)) is not None:
             self._check_resource(given, good.grant)
-        asked = None if scope is None else tuple(word for word in scopes_of(scope) if word != OFFLINE) or None
+        asked = None if scope is None or scope.split() == [OFFLINE] else scopes_of(scope)
         return await self._server.issuing.refresh(token, request.client, asked)
 
     def _check_resource(self, given: Parameters, grant: Grant) -> None:
@@ -121,6 +122,20 @@ class TokenEndpoint:
                 why=why if outcome == "refused" else "",
                 client=request.client.id[:200],
                 detail={"grant_type": (one(request.given, "grant_type") or "")[:60]},
+            )
+        )
+
+    def _note_end(self, request: Request, copied: Copied) -> None:
+        granted = copied.grant.granted
+        self._server.note(
+            Act(
+                "revoke",
+                actor=granted.person,
+                address=request.address,
+                workspace=granted.workspace,
+                subject=copied.grant.id,
+                client=request.client.id[:200],
+                detail={"because": str(copied)},
             )
         )
 

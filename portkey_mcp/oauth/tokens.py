@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from portkey_mcp.errors import Unauthenticated
+from sqlalchemy.exc import SQLAlchemyError
+
+from portkey_mcp.errors import StoreDown, Unauthenticated
 from portkey_mcp.identity.people import People
 from portkey_mcp.model import Principal
 from portkey_mcp.oauth.client import digest_of
@@ -68,15 +70,26 @@ class Tokens:
             known = await self._look(credential, digest, now)
         if known is None or known.good.expires <= now:
             raise Unauthenticated(OVER)
-        if not self._people.is_read:
-            await self._people.refresh()
-        owner = self._people.principal(known.good.grant.granted.person)
+        owner = await self.owner(known.good)
         if owner is not known.owner or known.principal is None:
             known.owner, known.principal = owner, _narrowed(owner, known.good)
         if known.principal is None:
             raise Unauthenticated(GONE)
         self._used[known.good.grant.id] = now
         return known.principal
+
+    async def owner(self, good: Good) -> Principal | None:
+        """The person who granted a token, as they are now; None where they are gone or kept out.
+
+        Raises:
+            StoreDown: nobody was read yet, and nobody can be.
+        """
+        if not self._people.is_read:
+            try:
+                await self._people.refresh()
+            except (SQLAlchemyError, OSError) as error:
+                raise StoreDown(f"people cannot be read: {type(error).__name__}") from None
+        return self._people.principal(good.grant.granted.person)
 
     def forget(self) -> None:
         """Believe nothing that is held in memory; to be called when the database's revision has changed."""

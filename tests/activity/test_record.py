@@ -9,8 +9,8 @@ import anyio
 import pytest
 from sqlalchemy import func, select
 
-from portkey_mcp.activity import record as module
-from portkey_mcp.activity.record import BATCH, Record
+from portkey_mcp.activity import writing
+from portkey_mcp.activity.record import LONGEST_NAME, Record
 from portkey_mcp.activity.tables import CallRow
 from portkey_mcp.storage.database import Database
 from tests.activity.calls import CALL, NOON, call
@@ -60,10 +60,10 @@ async def test_writing_announces_nothing(database: Database) -> None:
 
 async def test_more_than_a_batch_is_written_whole_and_in_order(database: Database) -> None:
     record = Record(database)
-    for number in range(BATCH + 7):
+    for number in range(writing.BATCH + 7):
         record.note(call(name=f"tool_{number}"))
     assert await record.flush()
-    assert await names(database) == [f"tool_{number}" for number in range(BATCH + 7)]
+    assert await names(database) == [f"tool_{number}" for number in range(writing.BATCH + 7)]
 
 
 async def test_it_writes_by_itself_while_it_runs(database: Database) -> None:
@@ -78,11 +78,8 @@ async def test_it_writes_by_itself_while_it_runs(database: Database) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_too_many_notes_drop_the_oldest_and_count_them(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 3)
-    record = Record(database)
+async def test_too_many_notes_drop_the_oldest_and_count_them(database: Database) -> None:
+    record = Record(database, most_waiting=3)
     for name in "abcde":
         record.note(call(name=name))
     await record.flush()
@@ -92,7 +89,7 @@ async def test_too_many_notes_drop_the_oldest_and_count_them(
 async def test_a_write_that_fails_keeps_its_batch_and_is_tried_again(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "portkey_mcp.activity.record")
+    caplog.set_level(logging.INFO, "portkey_mcp.activity.writing")
     record = Record(database)
     broken(database)
     record.note(call(name="secret"))
@@ -108,8 +105,7 @@ async def test_a_write_that_fails_keeps_its_batch_and_is_tried_again(
 
 
 async def test_what_is_put_back_makes_no_room_for_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 3)
-    record = Record(database)
+    record = Record(database, most_waiting=3)
 
     async def fail(batch: object) -> None:
         for name in "de":
@@ -142,13 +138,13 @@ async def test_text_that_no_store_could_hold_stops_nobody(database: Database) ->
     record.note(call(name="ü"))
     record.note(call(name="x" * 5000))
     assert await record.flush()
-    assert await names(database) == ["a\\ud800b", "ü", "x" * module.LONGEST_NAME]
+    assert await names(database) == ["a\\ud800b", "ü", "x" * LONGEST_NAME]
 
 
 async def test_what_is_old_is_deleted_and_what_is_not_stays(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 1)
+    monkeypatch.setattr(writing, "BATCH", 1)
     record = Record(database, kept_days=30)
     for number in range(120):
         record.note(call(name=f"old_{number}", at=NOON - timedelta(days=31)))

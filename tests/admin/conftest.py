@@ -11,12 +11,14 @@ import pytest
 from fastapi import FastAPI
 
 from portkey_mcp.activity.acts import Act
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin.api import router
 from portkey_mcp.admin.visiting import Services
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.model import Directory, Endpoint, McpServer, Principal, Visit
+from portkey_mcp.oauth.grants import Grants
 from portkey_mcp.policy.document import EMPTY, ServerPolicy
 from portkey_mcp.registry.definitions import Definitions, digest_of
 from portkey_mcp.registry.policies import Policies
@@ -93,6 +95,7 @@ class House:
                 lambda: self.directory,
                 ORIGIN,
                 lambda scope: address,
+                self.services.audit.note,
             )
         )
         said = {"authorization": f"Bearer {self.keys.get(key, key)}"} if key is not None else {}
@@ -113,8 +116,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         approvals = Approvals(database, keyring, made.now)
         definitions = Definitions(database)
         await definitions.refresh()
-        services = registry, Identity(database), Policies(database), definitions, approvals, counter
-        made.services = Services(*services, Addresses(ORIGIN), made.acts.append)
+        audit = Audit(database, now=made.now)
+        services = registry, Identity(database), Policies(database), definitions, approvals, counter, audit
+        made.services = Services(*services, Grants(database), Addresses(ORIGIN), made.acts.append)
         made.directory = await registry.directory()
         assert made.directory.workspaces["demo"].policy == EMPTY
         for name, role in (("boss", "admin"), ("ci", "member"), ("other-ci", "member")):

@@ -28,6 +28,7 @@ ROUTES = {
     "/definitions/{server}/{name}": {"get", "post"},
     "/approvals": {"get"},
     "/approvals/{ident}": {"get", "post"},
+    "/audit": {"get"},
 }
 
 

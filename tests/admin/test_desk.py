@@ -186,3 +186,12 @@ async def test_a_credential_for_one_server_or_some_scopes_is_none_for_this_api(
         if status == 403:
             assert "is good for" in answers[0].text
         assert error_of(await client.get("/workspaces/other/policy")) == (404, "not_found")
+
+
+async def test_what_is_taken_away_needs_no_body_and_comes_from_no_other_site(house: House) -> None:
+    async with house.client() as client:
+        made = (await client.post("/workspaces/demo/invitations", json={})).json()
+        at = f"/workspaces/demo/invitations/{made['id']}"
+        foreign = await client.delete(at, headers={"origin": "http://evil.example"})
+        assert error_of(foreign) == (403, "forbidden")
+        assert (await client.delete(at, headers={"origin": ORIGIN})).status_code == 200

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.cli.policy_limits import used_up
 from portkey_mcp.cli.stores import Stores
 from portkey_mcp.identity.authenticate import Identity
@@ -27,7 +28,9 @@ WRITE = Thing("tool", "files", "write")
 
 async def test_who_used_it_up_is_named_and_nobody_else(tmp_path: Path) -> None:
     database = await Database.open(tmp_path)
-    stores = Stores(Registry(database, KeyRing.generate()), Identity(database), Policies(database), database)
+    stores = Stores(
+        Registry(database, KeyRing.generate()), Identity(database), Policies(database), database, Audit(database)
+    )
     policy = parse({"rules": [{"match": "*", "limits": [{"calls": 2, "per": "month", "each": "user"}]}]})
     decision = Rules(policy).decide(CI, WRITE)
     assert isinstance(decision, Allow)
@@ -43,6 +46,8 @@ async def test_who_used_it_up_is_named_and_nobody_else(tmp_path: Path) -> None:
 
 async def test_a_policy_without_limits_asks_nothing(tmp_path: Path) -> None:
     database = await Database.open(tmp_path)
-    stores = Stores(Registry(database, KeyRing.generate()), Identity(database), Policies(database), database)
+    stores = Stores(
+        Registry(database, KeyRing.generate()), Identity(database), Policies(database), database, Audit(database)
+    )
     assert await used_up(stores, parse({"rules": [{"match": "*", "timeout": "5s"}]}), [CI], [WRITE]) == []
     await database.close()

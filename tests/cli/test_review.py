@@ -173,12 +173,3 @@ def test_what_is_not_there_is_a_mistake(data: Path) -> None:
     assert ask(data, "list", "--server", "flies").code == 2
     assert "never seen to offer" in ask(data, "refuse", "files/read").err
     assert "'elsewhere'" in run("review", "list", "-w", "elsewhere", "--data", data).err
-
-
-def test_without_a_name_of_the_user_it_was_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
-        raise KeyError("uid")
-
-    monkeypatch.setattr("getpass.getuser", nobody)
-
-    assert review._who() == "cli"

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from portkey_mcp.activity.acts import Act
+from portkey_mcp.activity.audit import Audit
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.dashboard import approve, front, join, sign_in
@@ -46,6 +47,7 @@ class Desk:
     approvals: Approvals
     identity: Identity
     sessions: BrowserSessions
+    audit: Audit
     late: timedelta = field(default_factory=timedelta)
     keys: dict[str, str] = field(default_factory=dict)
     whose: dict[str, Principal] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Desk:
         app.include_router(approve.router(site, self.approvals, authenticate, signed_in))
         app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(join.router(site, signed_in, self.identity, lambda: self.trust, self.acts.append))
+        app.include_router(sign_in.router(site, signed_in, self.identity, note=self.audit.note))
         app.include_router(front.router(site, signed_in, oauth.grants))
         said = {"sec-fetch-site": "same-origin"} if headers is None else headers
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=origin, headers=dict(said))
@@ -130,6 +133,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     identity.passwords = Passwords(database, identity.people, cheap, lambda: made.late.total_seconds())
     identity.invitations = Invitations(database, identity.people, now)
     made = Desk(database, Approvals(database, keyring, now), identity, BrowserSessions(database, now))
+    approvals, sessions = Approvals(database, keyring, now), BrowserSessions(database, now)
+    made = Desk(database, approvals, identity, sessions, Audit(database, now=now))
     await made.key("caller")
     yield made
     await database.close()

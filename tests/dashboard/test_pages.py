@@ -19,10 +19,11 @@ PACKAGE = resources("portkey_mcp.dashboard")
 TEMPLATES = ("approve.html", "base.html", "first_person.html", "front.html", "message.html", "sign_in.html")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [SITE.message(200, "T", "x"), SITE.store_down("Wait"), SITE.page("first_person.html"), SITE.onward("/ui/")],
-)
+FIRST = SITE.page("first_person.html", password=True)
+ANSWERS = SITE.message(200, "T", "x"), SITE.store_down("Wait"), FIRST, SITE.onward("/ui/")
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_every_page_has_headers_that_let_it_load_and_run_nothing_foreign(answer: Response) -> None:
     headers = answer.headers
     assert headers["content-security-policy"].split("; ") == [

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
+from portkey_mcp.activity.audit import Wanted
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN
 from tests.dashboard.conftest import PASSWORD, Desk
 
@@ -193,3 +194,36 @@ async def test_when_the_store_is_down_it_is_told_and_nobody_is_signed_in_or_out(
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
             assert "set-cookie" not in answer.headers
             assert "no such table" not in answer.text
+
+
+async def acts(desk: Desk) -> list[tuple[str, str, str, str, str]]:
+    assert await desk.audit.flush()
+    found = await desk.audit.recent(Wanted())
+    return [(one.act, one.actor or one.actor_name, one.address, one.subject, one.why) for one in reversed(found)]
+
+
+async def test_who_signs_in_and_out_and_who_tries_is_noted(desk: Desk) -> None:
+    await desk.person("ann")
+    ann = desk.whose["ann"].id
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "ann", password="hunter2 hunter2")
+        await desk.sign_in(browser, "eve")
+        await desk.sign_in(browser, "ann")
+        await browser.post("/ui/sign-out")
+        await browser.post("/ui/sign-out")
+        await desk.sign_in(browser, "ann")
+        await browser.post("/ui/sign-out", data={"where": "everywhere"})
+    assert await acts(desk) == [
+        ("sign_in", "ann@example.com", "10.0.0.1", "password", "wrong password"),
+        ("sign_in", "eve@example.com", "10.0.0.1", "password", "nobody has this address"),
+        ("sign_in", ann, "10.0.0.1", "password", ""),
+        ("sign_out", ann, "10.0.0.1", "this browser", ""),
+        ("sign_in", ann, "10.0.0.1", "password", ""),
+        ("sign_out", ann, "10.0.0.1", "every browser", ""),
+    ]
+
+
+async def test_a_password_typed_into_the_wrong_field_is_not_noted(desk: Desk) -> None:
+    async with desk.browser() as browser:
+        await desk.sign_in(browser, "ann", email=PASSWORD, password="x")
+    assert [who for _, who, *_ in await acts(desk)] == ["(no e-mail address)"]

@@ -7,12 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
+from portkey_mcp.activity.acts import Act
 from portkey_mcp.errors import Unauthenticated
 from portkey_mcp.gateway.admission import Admission
 from portkey_mcp.gateway.changes import Changes
 from portkey_mcp.gateway.entrance import Entrance, host_of
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.reply import send_json
+from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.model import Access, Bundle, Directory, Principal, Workspace
 from portkey_mcp.wire import Json
 from tests.gateway.asgi import Browser, legacy, modern
@@ -307,3 +309,25 @@ async def test_what_somebody_sees_of_a_workspace_is_one_object_until_the_directo
         open_to_all = {name: replace(one, access=None) for name, one in served[0].workspaces["team"].servers.items()}
         served.append(Directory({"team": replace(served[0].workspaces["team"], servers=open_to_all)}))
         assert app._visit(("team",), KEYS["ada"], "").endpoint.workspace is served[1].workspaces["team"]
+
+
+async def test_the_witness_hears_once_who_came_and_each_time_whose_credential_was_refused() -> None:
+    acts: list[Act] = []
+    async with house(MemoryLink("files")) as place:
+        directory = Directory({"team": place.workspace})
+        exchange = Exchange(place.corridor, place.sessions, Changes(), place.tasks, max_body=1000)
+        app = Entrance(exchange, Admission(by_key), lambda: directory, (), rest, witness=Witness(acts.append))
+        ada, stranger = Browser(app, x_portkey_api_key="ada"), Browser(app, x_portkey_api_key="hunter2")
+        for _ in range(3):
+            assert (await ada.request("/team/mcp", method="HEAD")).status == 200
+        assert [(act.act, act.outcome, act.who, act.workspace) for act in acts] == [
+            ("key_used", "done", KEYS["ada"], "team")
+        ]
+        acts.clear()
+        assert (await Browser(app).request("/team/mcp", method="HEAD")).status == 401
+        for path in ("/team/mcp", "/hidden/mcp", "/mcp"):
+            assert (await stranger.request(path, method="HEAD")).status == 401
+    assert [(act.outcome, act.who, act.workspace) for act in acts] == [
+        ("refused", None, workspace) for workspace in ("team", "", "")
+    ]
+    assert "hunter2" not in repr(acts)

@@ -1,5 +1,6 @@
 """Asking a provider: bounded in time and bytes, and told in one way when it fails."""
 
+import base64
 from collections.abc import AsyncIterator
 
 import anyio
@@ -11,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from portkey_mcp.errors import ProviderDown
 from portkey_mcp.identity import fetching
 from portkey_mcp.identity.fetching import LARGEST, Fetching, TooLarge, usable_url
+from tests.identity.issuer import CLIENT, SECRET, issuer
 from tests.stories.gateway import serving
 
 pytestmark = pytest.mark.anyio
@@ -94,3 +96,11 @@ async def test_a_redirect_is_not_followed(url: str) -> None:
 )
 def test_what_a_provider_names_must_be_encrypted_or_here(address: object, usable: bool) -> None:
     assert usable_url(address) is usable
+
+
+async def test_a_form_brings_the_credentials_of_the_client() -> None:
+    """RFC 6749, section 2.3.1: both are form-encoded first."""
+    async with issuer() as made:
+        asked = Fetching().answer(f"{made.url}/introspect", "Corp", {"token": "x"}, CLIENT, SECRET)
+        assert await asked == {"active": False}
+    assert made.credentials == [f"Basic {base64.b64encode(b'gateway%3A1:a%2Fsecret+of+%25').decode()}"]

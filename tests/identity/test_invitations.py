@@ -134,6 +134,10 @@ async def test_what_is_for_one_address_is_for_nobody_else(house: House) -> None:
         with pytest.raises(Forbidden):
             await attempt
     await house.make(token, BOB)
+    anybodys, _ = await house.invitations.invite("demo")
+    await house.make(anybodys, "cleo@example.com")
+    found = {one.email: one.origin for one in await house.people.all("demo")}
+    assert (found[BOB], found["cleo@example.com"]) == ("invitation", "self")
 
 
 async def test_who_is_kept_out_or_a_member_already_joins_nothing(house: House) -> None:

@@ -73,6 +73,14 @@ async def test_an_address_that_is_not_verified_neither_links_nor_makes(identity:
         assert "verified" in await refusal(identity, CORP, subject)
 
 
+async def test_an_account_that_somebody_made_themselves_does_not_wait_for_the_real_owner_of_its_address(
+    identity: Identity,
+) -> None:
+    link, _ = await identity.invitations.invite("demo")
+    await identity.invitations.make(link, email="ann@example.com", name="Not Ann", password="a hash")
+    assert "nobody made sure" in await refusal(identity, CORP, ANN)
+
+
 async def test_a_second_subject_of_an_issuer_does_not_get_the_account_of_the_first(identity: Identity) -> None:
     """The address was given to somebody else there."""
     await identity.logins.enter(CORP, ANN)
@@ -235,3 +243,14 @@ async def test_when_the_store_is_down_nobody_is_anybody(identity: Identity, work
         await session.execute(text("ALTER TABLE logins RENAME TO gone"))
     with pytest.raises(StoreDown):
         await identity.logins.enter(CORP, ANN)
+
+
+async def test_an_address_that_somebody_only_said_is_theirs_gets_nobodys_login(identity: Identity) -> None:
+    for bound, linked in (("", False), ("ann@example.com", True)):
+        token, _ = await identity.invitations.invite("demo", email=bound)
+        await identity.invitations.make(token, email="ann@example.com", name="Mallory", password="a hash")
+        if linked:
+            assert (await identity.logins.enter(CORP, ANN)).linked
+        else:
+            assert "nobody made sure that it is theirs" in await refusal(identity, CORP, ANN)
+            await identity.people.remove("ann@example.com")

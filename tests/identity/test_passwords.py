@@ -21,6 +21,7 @@ from portkey_mcp.identity.passwords import (
     WRONG,
     Guesses,
     Passwords,
+    WrongPassword,
 )
 from portkey_mcp.identity.people import People
 from portkey_mcp.storage.database import FILE, Database
@@ -90,6 +91,23 @@ async def refused(passwords: Passwords, email: str, password: str, address: str 
     with pytest.raises(Unauthenticated) as refusal:
         await passwords.check(email, password, address)
     assert str(refusal.value) == WRONG
+
+
+async def test_why_is_told_apart_for_the_audit_only(passwords: Passwords, people: People) -> None:
+    async def why(email: str, password: str) -> str:
+        with pytest.raises(WrongPassword) as refusal:
+            await passwords.check(email, password, "")
+        assert str(refusal.value) == WRONG
+        return refusal.value.why
+
+    await people.add("bob@example.com", "Bob")
+    assert await why("eve@example.com", PASSWORD) == "nobody has this address"
+    assert await why("bob@example.com", PASSWORD) == "has no password"
+    assert await why(ADA, "guess") == "wrong password"
+    await people.disable(ADA)
+    assert await why(ADA, PASSWORD) == "is disabled"
+    assert await why(ADA, "guess") == "wrong password"
+    assert await why(ADA, PASSWORD) == "too many attempts; not looked at"
 
 
 async def test_a_password_is_hashed_as_rfc_9106_advises_and_is_nowhere_on_disk(

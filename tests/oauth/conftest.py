@@ -7,7 +7,8 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -29,10 +30,12 @@ from portkey_mcp.model import Directory, McpServer, Principal, Workspace
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
-from portkey_mcp.oauth.issuing import Issued
+from portkey_mcp.oauth.grants import Grants
+from portkey_mcp.oauth.issuing import Issued, Issuing
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
-from portkey_mcp.oauth.token_endpoint import Request
+from portkey_mcp.oauth.token_endpoint import Assert, Request
+from portkey_mcp.oauth.tokens import Tokens
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
@@ -64,6 +67,8 @@ class House:
     acts: list[Act] = field(default_factory=list)
     steps: dict[str, str] = field(default_factory=dict)
     """What comes before a client can use an endpoint, by reach."""
+    assertions: Assert | None = None
+    """What exchanges assertions; None where nothing does."""
 
     def __post_init__(self) -> None:
         self.sessions = BrowserSessions(self.database)
@@ -88,11 +93,13 @@ class House:
         async def next_step(_: Principal, reach: str) -> str:
             return self.steps.get(reach, "")
 
-        async def no_assertions(_: Request) -> Issued:
-            raise OAuthRefusal("unsupported_grant_type", "none here")
+        async def assertions(request: Request) -> Issued:
+            if self.assertions is None:
+                raise OAuthRefusal("unsupported_grant_type", "none here")
+            return await self.assertions(request)
 
         app.include_router(consent.router(site, signed_in, Authorizing(self.server, next_step), self.keyring))
-        app.include_router(endpoints.router(self.server, no_assertions))
+        app.include_router(endpoints.router(self.server, assertions))
         app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(front.router(site, signed_in, self.server.grants))
         app.include_router(apps.router(site, signed_in, self.server))
@@ -117,6 +124,18 @@ class House:
         answer = await browser.post("/register", json=whole)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["client_id"])
+
+    def later(self, **moved: float) -> OAuthServer:
+        """The OAuth server of another process, whose clock goes as much ahead as a `timedelta` of this."""
+
+        def now() -> datetime:
+            return datetime.now(UTC) + timedelta(**moved)
+
+        grants = Grants(self.database, now)
+        issuing = Issuing(self.database, grants, lambda: self.trust.terms, now)
+        return replace(
+            self.server, grants=grants, issuing=issuing, tokens=Tokens(issuing, grants, self.identity.people, now)
+        )
 
     async def principal(self, access: str) -> Principal:
         """Who comes with an access token."""
@@ -171,8 +190,10 @@ def answer_of(response: httpx2.Response) -> dict[str, str]:
 
 
 async def allowed(browser: httpx2.AsyncClient, asked: Asked, **form: str) -> dict[str, str]:
-    """Say yes on the consent page; what the client is then told."""
+    """Say yes on the consent page, unless that is remembered; what the client is then told."""
     page = await browser.get(asked.path())
+    if page.status_code == 302:
+        return answer_of(page)
     assert page.status_code == 200, page.text
     chosen = {**hidden(page.text), "decision": "allow", **form}
     return answer_of(await browser.post("/authorize", data=chosen, headers=OURS))

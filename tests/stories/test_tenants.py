@@ -46,7 +46,7 @@ CHANGES: dict[tuple[str, str], Json] = {
 }
 """A right body for each route that changes something."""
 
-HARMLESS = {("post", "/policy/check"), ("post", "/approvals/{ident}")}
+HARMLESS = {("delete", "/grants/{ident}"), ("post", "/policy/check"), ("post", "/approvals/{ident}")}
 """Changes nothing; and is for whoever made the call, so that to others there is none."""
 
 
@@ -155,6 +155,7 @@ async def test_with_a_viewers_key_no_route_of_the_api_changes_anything(house: Ho
         answer = await house.api("bob", method, house.filled(path), body=body)
         assert answer.status_code == 403, (method, path, answer.text)
     assert (await house.api("bob", "post", "/approvals/x", body={"decision": "approve"})).status_code == 404
+    assert (await house.api("bob", "delete", "/grants/x")).status_code == 404
     after = (await house.api("oda", "get", "/people")).json(), (await house.api("oda", "get", "/keys")).json()
     assert [{**one, "last_used": None} for one in after[1]] == [{**one, "last_used": None} for one in before[1]]
     assert after[0] == before[0]
