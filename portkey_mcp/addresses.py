@@ -21,6 +21,9 @@ JOIN: Final = "/ui/join/"
 KEYS: Final = "_key"
 """First segment of the same endpoints for clients that have an API key, where nothing speaks of OAuth."""
 
+OTHERS: Final = frozenset({KEYS, ".well-known"})
+"""First segments of what is no endpoint, though it may end like one: the metadata of `/mcp` does."""
+
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9_~-]+/?)*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -28,7 +31,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 def place_of(path: str) -> Place | None:
     """The place that a path leads to, in any case, with or without a slash at its end; None for what is no endpoint."""
     parts = tuple(part for part in path.lower().split("/") if part)
-    return parts[:-1] if parts and parts[-1] == "mcp" and len(parts) <= 3 and parts[0] != KEYS else None
+    return parts[:-1] if parts and parts[-1] == "mcp" and len(parts) <= 3 and parts[0] not in OTHERS else None
 
 
 @dataclass(frozen=True, slots=True)

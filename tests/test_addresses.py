@@ -18,6 +18,8 @@ ALIASES = {"files.example": "demo/files", "hub.example": "demo"}
         ("/Demo/FILES/MCP/", ("demo", "files")),
         ("/demo/files", None),
         ("/a/b/c/mcp", None),
+        ("/.well-known/oauth-protected-resource/mcp", None),
+        ("/.well-known/oauth-authorization-server/mcp/", None),
         ("/", None),
         ("", None),
     ],

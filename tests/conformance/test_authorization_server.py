@@ -94,4 +94,3 @@ async def test_both_scenarios_pass_with_a_host_alias(tmp_path: Path) -> None:
     async with house(tmp_path / "data", said) as home:
         alias = f"http://localhost:{home.gateway.port}"
         passed(await run(alias, tmp_path / "found", "--resource", f"{alias}/mcp"))
-

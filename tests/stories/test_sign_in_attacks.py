@@ -252,7 +252,13 @@ async def test_no_stranger_makes_the_gateway_send_people_away(home: House) -> No
         answer = await browsing.get(asked.path())
 
     assert (answer.status_code, "location" in answer.headers) == (400, False)
-    for onto in ("https://evil.example/", "//evil.example/", "/\\evil.example", "/ui/../\\evil.example", "javascript:x"):
+    for onto in (
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "/ui/../\\evil.example",
+        "javascript:x",
+    ):
         async with home.browser() as browsing:
             form = {"email": "ada@example.com", "password": PASSWORD, "next": onto}
             assert (await browsing.post("/ui/sign-in", data=form)).headers["location"].endswith("/ui/"), onto
@@ -308,7 +314,7 @@ async def test_b1_in_a_browser_another_site_can_neither_send_the_form_nor_frame_
         fields = "".join(f'<input name="{name}" value="{_quoted(value)}">' for name, value in form.items())
         evil.html = (
             f'<form method=post action="{home.origin}/authorize">{fields}'
-            '<button name=decision value=allow>Win a prize</button></form>'
+            "<button name=decision value=allow>Win a prize</button></form>"
         )
         await person.visit(f"{site}/")
         await person.press("Win a prize")

@@ -50,9 +50,7 @@ def consenting(person: Browser, asked: list[str], workspace: str = "", name: str
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_the_python_sdk_signs_in_once_and_refreshes(
-    home: House, person: Browser, place: tuple[str, ...]
-) -> None:
+async def test_the_python_sdk_signs_in_once_and_refreshes(home: House, person: Browser, place: tuple[str, ...]) -> None:
     kept, asked = Kept(), list[str]()
     consent, first = consenting(person, asked), names(place)[0]
     async with sdk_client(home.at(*place), consent, kept) as client:
@@ -79,9 +77,7 @@ async def test_the_typescript_sdk_signs_in_once_and_refreshes(
 ) -> None:
     asked, first = list[str](), names(place)[0]
     arguments = CALL["arguments"]
-    seen = await typescript_client(
-        home.at(*place), consenting(person, asked), first, arguments, home=tmp_path, sdk=sdk
-    )
+    seen = await typescript_client(home.at(*place), consenting(person, asked), first, arguments, home=tmp_path, sdk=sdk)
 
     assert seen["tools"] == names(place)
     assert seen["result"]["content"][0]["text"] == SAYS

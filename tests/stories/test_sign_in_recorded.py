@@ -108,7 +108,11 @@ RECORDED = [
     Recorded(
         "ChatGPT, registering",
         "https://chatgpt.com/connector/oauth/abc-123",
-        registers={"client_name": "ChatGPT", "redirect_uris": ["https://chatgpt.com/connector/oauth/abc-123"], **PUBLIC},
+        registers={
+            "client_name": "ChatGPT",
+            "redirect_uris": ["https://chatgpt.com/connector/oauth/abc-123"],
+            **PUBLIC,
+        },
     ),
     *(
         Recorded(
@@ -151,7 +155,9 @@ RECORDED = [
             "https://insiders.vscode.dev/redirect",
         )
     ),
-    Recorded("VS Code, by its document", "https://vscode.dev/redirect", "https://vscode.dev/oauth/client-metadata.json"),
+    Recorded(
+        "VS Code, by its document", "https://vscode.dev/redirect", "https://vscode.dev/oauth/client-metadata.json"
+    ),
     Recorded(
         "Codex",
         "http://127.0.0.1:1455/callback/4f2a",
@@ -258,7 +264,9 @@ async def test_each_client_gets_in(home: House, site: Site, client: Recorded) ->
     assert (came["state"], came["iss"]) == (asked.state, server["issuer"])
 
     about = {"resource": url, **secret} if client.sends_resource else secret
-    given = await http.post(server["token_endpoint"], data={**asked.form(came["code"]), **about}, headers=client.headers)
+    given = await http.post(
+        server["token_endpoint"], data={**asked.form(came["code"]), **about}, headers=client.headers
+    )
     assert (given.status_code, given.headers["cache-control"]) == (200, "no-store")
     tokens = read(given)
     assert set(tokens["scope"].split()) == {*scopes, *offline}
