@@ -80,6 +80,7 @@ class _Running:
     entrance: Entrance | None = None
     changes: Changes = field(default_factory=Changes)
     first_link: str = ""
+    egress: Egress = field(default_factory=Egress)
 
 
 @dataclass
@@ -115,9 +116,9 @@ class Gateway:
         self._running.changes.close()
 
 
-def build(settings: Settings) -> Gateway:
-    """The gateway. Nothing is opened before its lifespan begins."""
-    running = _Running()
+def build(settings: Settings, egress: Egress | None = None) -> Gateway:
+    """The gateway. Nothing is opened before its lifespan begins. `egress` is another one in tests."""
+    running = _Running(egress=egress or Egress())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -214,7 +215,7 @@ def _oauth(
     made = OAuthServer.of(
         database,
         identity.people,
-        ClientDocuments(Egress(), terms=lambda: provisioning.trust.terms),
+        ClientDocuments(running.egress, terms=lambda: provisioning.trust.terms),
         Addresses(settings.base_url),
         trust=lambda: provisioning.trust,
         directory=lambda: running.directory,

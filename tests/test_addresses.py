@@ -20,6 +20,7 @@ ALIASES = {"files.example": "demo/files", "hub.example": "demo"}
         ("/a/b/c/mcp", None),
         ("/.well-known/oauth-protected-resource/mcp", None),
         ("/_key/mcp", None),
+        ("/.well-known/oauth-authorization-server/mcp/", None),
         ("/", None),
         ("", None),
     ],

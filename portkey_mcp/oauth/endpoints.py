@@ -32,8 +32,8 @@ def router(server: OAuthServer, assertions: Assert) -> APIRouter:
     """The routes. `assertions` exchanges assertions of enterprises for tokens."""
     desk = _Desk(server, TokenEndpoint(server, assertions))
     routes = APIRouter(include_in_schema=False)
-    routes.add_api_route(f"{WELL_KNOWN}/{{rest:path}}", desk.well_known, methods=["GET", "OPTIONS"])
-    routes.add_api_route(f"/{{place:path}}{WELL_KNOWN}/openid-configuration", desk.appended, methods=["GET"])
+    routes.add_api_route(f"{WELL_KNOWN}/{{rest:path}}", desk.well_known, methods=["GET", "HEAD", "OPTIONS"])
+    routes.add_api_route(f"/{{place:path}}{WELL_KNOWN}/openid-configuration", desk.appended, methods=["GET", "HEAD"])
     for path, answer in (
         ("/token", desk.token),
         ("/register", desk.register),

@@ -37,7 +37,7 @@ SCENARIO_TIME = 30
 AT_ONCE = 2
 """Client scenarios run side by side: one for each core of a small machine."""
 
-RESULT_FOLDER = re.compile(r"(?:server-)?(?P<scenario>.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
+RESULT_FOLDER = re.compile(r"(?:authorization-server-|server-)?(?P<scenario>.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def test_a_client_that_ends_badly_fails_its_scenario() -> None:
     ("folder", "scenario"),
     [
         ("server-ping-2026-11-22T20-21-39-389Z", "ping"),
+        ("authorization-server-authorization-code-grant-2026-11-22T20-21-39-389Z", "authorization-code-grant"),
         ("json-schema-2020-12-preservation-2026-11-22T20-21-39-389Z", "json-schema-2020-12-preservation"),
     ],
 )

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portkey_mcp.app import build
+from portkey_mcp.egress import Egress
 from portkey_mcp.settings import load
 
 READY = 30
@@ -38,18 +39,20 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(document: str | None, data: Path, **settings: Any) -> AsyncIterator[Gateway]:
+async def gateway(
+    document: str | None, data: Path, *, egress: Egress | None = None, **settings: Any
+) -> AsyncIterator[Gateway]:
     """Run the gateway on `document`, the text of a `portkey.yaml`, until the block ends.
 
     `data` is a directory that need not exist; the file is written into it. None keeps the file that is there, or
     serves what the database of an earlier run holds. `settings` are those of `portkey_mcp.settings`, for example
-    `auth="none"`, `max_body_bytes=1000`, or `port=…` to come back where an earlier one was.
+    `auth="none"`, `max_body_bytes=1000`, or `port=…` to come back where an earlier one was. `egress` asks the outside.
     """
     config = _written(document, data)
     listener = socket.create_server(("127.0.0.1", settings.pop("port", 0)), backlog=2048)
     host, port = listener.getsockname()
     given = {"config": config, "data": data, "host": host, "port": port, **settings}
-    async with serving(build(load(**given)), listener):
+    async with serving(build(load(**given), egress), listener):
         yield Gateway(f"http://{host}:{port}", host, port, data, config)
 
 
