@@ -18,7 +18,7 @@ from portkey_mcp.identity.passwords import FREE_FOR_AN_ACCOUNT, FREE_FOR_AN_ADDR
 from portkey_mcp.oauth import client as oauth_client
 from portkey_mcp.oauth import issuing
 from portkey_mcp.oauth.registration import NEW_EACH
-from tests.oauth.conftest import OURS, PASSWORD, Asked
+from tests.oauth.conftest import PASSWORD, Asked
 from tests.stories.browser import browser
 from tests.stories.gateway import serving
 from tests.stories.oauth_clients import Kept, sdk_client
@@ -26,7 +26,6 @@ from tests.stories.sign_in_house import (
     CALL,
     REDIRECT,
     House,
-    agree,
     allowed,
     hidden,
     house,

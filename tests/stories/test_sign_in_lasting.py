@@ -142,28 +142,27 @@ async def test_consent_is_asked_again_for_more_or_when_the_app_wants_that(home: 
 async def test_revoked_at_one_gateway_refused_at_the_other(tmp_path: Path) -> None:
     """Two gateways serve one data directory (here in one process; each has a database handle and memory of its own)."""
     data = tmp_path / "data"
-    async with house(data) as one:
-        async with gateway(None, data, public_url=one.origin) as running:
-            two = House(running, one.upstream, one.http)
-            async with one.browser("ada") as browsing:
-                asked = await one.asked("blue", "files")
-                told = await one.tokens(browsing, asked)
-                access = told["access_token"]
-                assert [await home.status(access, "blue", "files") for home in (one, two)] == [200, 200]
+    async with house(data) as one, gateway(None, data, public_url=one.origin) as running:
+        two = House(running, one.upstream, one.http)
+        async with one.browser("ada") as browsing:
+            asked = await one.asked("blue", "files")
+            told = await one.tokens(browsing, asked)
+            access = told["access_token"]
+            assert [await home.status(access, "blue", "files") for home in (one, two)] == [200, 200]
 
-                answer = await two.http.post(f"{two.origin}/revoke", data={"token": told["refresh_token"]})
-                assert answer.status_code == 200
+            answer = await two.http.post(f"{two.origin}/revoke", data={"token": told["refresh_token"]})
+            assert answer.status_code == 200
 
-                await two.until(401, access, "blue", "files")
-                await one.until(401, access, "blue", "files")
-                assert (await one.refresh(asked.client, told["refresh_token"])).status_code == 400
+            await two.until(401, access, "blue", "files")
+            await one.until(401, access, "blue", "files")
+            assert (await one.refresh(asked.client, told["refresh_token"])).status_code == 400
 
-                # A person who signs out everywhere at one is signed out at the other.
-                cookies = dict(browsing.cookies)
-                async with httpx2.AsyncClient(base_url=two.origin, cookies=cookies) as there:
-                    assert (await there.get("/ui/")).status_code == 200
-                    assert (await browsing.post("/ui/sign-out", data={"where": "everywhere"})).status_code == 200
-                    await until_signed_out(there)
+            # A person who signs out everywhere at one is signed out at the other.
+            cookies = dict(browsing.cookies)
+            async with httpx2.AsyncClient(base_url=two.origin, cookies=cookies) as there:
+                assert (await there.get("/ui/")).status_code == 200
+                assert (await browsing.post("/ui/sign-out", data={"where": "everywhere"})).status_code == 200
+                await until_signed_out(there)
 
 
 async def test_a_call_of_somebody_signed_in_asks_the_database_nothing(home: House) -> None:
