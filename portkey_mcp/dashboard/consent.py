@@ -63,7 +63,9 @@ class _Desk:
     async def show(self, request: Request) -> Response:
         """The question; the way to sign in first; or the answer, where the person said yes before."""
         query = request.url.query
-        if alias := self._alias(request):
+        if (alias := self._alias(request)) in self._site.directory().key_hosts:
+            return self._site.message(404, "Nothing here", "At this address apps come with an API key.")
+        if alias:
             return _away(f"{self._site.addresses.base}{AUTHORIZE}?{query}&{urlencode({VIA: alias})}", 302)
         try:
             checked = await self._authorizing.check(query)

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-LARGEST_FORM: Final = 16 * 1024
-"""Bytes: a few short fields, and room. Anybody may send a form, so no more is read."""
+LARGEST_FORM: Final = 64 * 1024
+"""Bytes: a few short fields, and what an app wants to be told again. Anybody may send a form, so no more is read."""
 
 MOST_FIELDS: Final = 8
 
@@ -21,7 +21,7 @@ FRONT: Final = "/ui/"
 AUTHORIZE: Final = "/authorize"
 """Where OAuth clients send people (RFC 6749, section 3.1)."""
 
-LONGEST_PATH: Final = 6000
+LONGEST_PATH: Final = 12_000
 OWN_PATH: Final = re.compile(r"(?:/ui/(?:[A-Za-z0-9_~-]+/)*[A-Za-z0-9_~-]*|/authorize)(?:\?[!-\[\]-~]*)?")
 """A page of ours and its query. No dots, percent signs or backslashes in the path: browsers read it as it is."""
 

@@ -35,11 +35,6 @@ class Client:
         """The host that vouches for it: of its document's URL; empty for any other."""
         return urlsplit(self.id).hostname or "" if self.kind == "document" else ""
 
-    @property
-    def is_local_only(self) -> bool:
-        """Whether all its redirects stay on the machine of the browser, where any program can take its place."""
-        return all(redirects.is_loopback(uri) for uri in self.redirect_uris)
-
     def has_secret(self, offered: str) -> bool:
         """Whether this is its secret; takes as long for any wrong one."""
         return bool(self.secret) and hmac.compare_digest(digest_of(offered), self.secret)

@@ -156,7 +156,7 @@ class _Desk:
         given = await self._form(request)
         identified = "client_id" in given or "authorization" in request.headers
         client = await self._server.clients.authenticated(given, request.headers) if identified else None
-        good = await self._server.issuing.read(needed(given, "token"))
+        good = await self._server.issuing.read(needed(given, "token"), replaced=True)
         if good is not None:
             granted = good.grant.granted
             if client is None:

@@ -160,8 +160,8 @@ class Issuing:
             except IntegrityError:
                 raise OAuthRefusal("invalid_grant", "the assertion was exchanged before") from None
 
-    async def read(self, token: str) -> Good | None:
-        """A token that is good now; None for any other, also for a refresh token that gave way to another.
+    async def read(self, token: str, *, replaced: bool = False) -> Good | None:
+        """A token that is good now; None for any other, also for a refresh token that gave way, unless `replaced`.
 
         Raises:
             StoreDown: nobody can say.
@@ -169,7 +169,9 @@ class Issuing:
         async with reading(self._database) as session:
             row = await session.get(TokenRow, digest_of(token))
             grant = None if row is None else await session.get(GrantRow, row.grant)
-        if row is None or grant is None or row.expires <= self._now() or row.replaced is not None:
+        if row is None or grant is None or row.expires <= self._now():
+            return None
+        if row.replaced is not None and not replaced:
             return None
         return Good(shown(grant), row.kind, tuple(row.scopes), row.created, row.expires)
 

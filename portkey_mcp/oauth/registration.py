@@ -15,6 +15,7 @@ from typing import Any, Final
 from mcp.shared.auth import OAuthClientMetadata
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from portkey_mcp.oauth.client import digest_of
 from portkey_mcp.oauth.grants import reading, writing
@@ -36,7 +37,7 @@ NEW_EACH: Final = 60
 """Clients that were not known before which one address may register in an hour."""
 HOUR: Final = 3600.0
 MOST_CLIENTS: Final = 10_000
-"""Clients without any grant that are kept; beyond, nobody new can register until some are forgotten."""
+"""Clients without any grant that are kept; one more, and the oldest of them is forgotten."""
 MOST_ADDRESSES: Final = 10_000
 
 LARGEST: Final = 16 * 1024
@@ -93,6 +94,7 @@ class Registration:
             last_used=None,
         )
         async with writing(self._database, announce=False) as session:
+            await _make_room(session)
             session.add(row)
         return _told(row, secret)
 
@@ -127,12 +129,17 @@ class Registration:
             times.popleft()
         if len(times) >= NEW_EACH:
             raise _too_many("this address registered too many different clients", int(times[0] + HOUR - now) + 1)
-        async with reading(self._database) as session:
-            idle = select(func.count()).where(~ClientRow.id.in_(select(GrantRow.client)))
-            if (await session.scalar(idle) or 0) >= MOST_CLIENTS:
-                raise _too_many("too many clients are registered that nobody uses", int(HOUR))
         times.append(now)
         self._new[address] = times
+
+
+async def _make_room(session: AsyncSession) -> None:
+    """Forget the oldest clients that nobody allowed anything, so that a flood keeps nobody else out."""
+    idle = ~ClientRow.id.in_(select(GrantRow.client))
+    number = await session.scalar(select(func.count()).select_from(ClientRow).where(idle)) or 0
+    if number >= MOST_CLIENTS:
+        oldest = select(ClientRow.id).where(idle).order_by(ClientRow.created).limit(number - MOST_CLIENTS + 1)
+        await session.execute(delete(ClientRow).where(ClientRow.id.in_(oldest)))
 
 
 def _too_many(why: str, seconds: int) -> OAuthRefusal:

@@ -41,6 +41,11 @@ async def run(issuer: str, folder: Path, *options: str) -> Report:
                 if asked and not agreed:
                     agreed = True
                     await allow(issuer, asked[1])
+    return found(folder, said)
+
+
+def found(folder: Path, said: str) -> Report:
+    """What the suite wrote down."""
     outcomes = [read(file) for file in sorted(folder.rglob("checks.json"))]
     return Report({outcome.scenario: outcome for outcome in outcomes}, said)
 

@@ -190,7 +190,7 @@ async def test_long_arguments_are_shortened_and_can_be_read_whole(desk: Desk) ->
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b"decision=approve&key=" + b"x" * 20_000, "application/x-www-form-urlencoded"),
+        (b"decision=approve&key=" + b"x" * 70_000, "application/x-www-form-urlencoded"),
         (b"&".join(b"a%d=1" % n for n in range(100)), "application/x-www-form-urlencoded"),
         (b"decision=\xff", "application/x-www-form-urlencoded"),
         (b'{"decision": "approve"}', "application/json"),

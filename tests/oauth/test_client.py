@@ -55,13 +55,6 @@ def test_a15_only_a_document_has_a_host_that_vouches() -> None:
     assert client(DOCUMENT, "registered").host == ""
 
 
-def test_k13_a_client_is_local_when_all_its_redirects_are() -> None:
-    local, hosted = "http://localhost/cb", "https://app.example/cb"
-
-    assert client("a", "registered", local).is_local_only
-    assert not client("a", "registered", local, hosted).is_local_only
-
-
 def test_a14_it_may_redirect_to_what_it_registered() -> None:
     one = client("a", "document", "http://localhost/callback", "https://app.example/cb")
 

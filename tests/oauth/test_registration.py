@@ -117,18 +117,17 @@ async def test_a16_an_address_that_registers_too_many_new_clients_has_to_wait(ho
     assert await desk.register({**CLAUDE, "client_name": "Later"}, HOME)
 
 
-async def test_a16_there_are_only_so_many_clients_that_nobody_uses(
+async def test_a16_of_too_many_clients_that_nobody_uses_the_oldest_is_forgotten(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registration, "MOST_CLIENTS", 2)
     desk = registrar(house)
-    for number in range(2):
-        await desk.register({**CLAUDE, "client_name": f"App {number}"}, HOME)
-    with pytest.raises(OAuthRefusal) as full:
-        await desk.register({**CLAUDE, "client_name": "One more"}, "192.0.2.2")
+    idents = [await desk.register({**CLAUDE, "client_name": f"App {n}"}, HOME) for n in range(3)]
 
-    assert (full.value.status, full.value.retry_after) == (429, 3600)
-    assert await desk.register({**CLAUDE, "client_name": "App 1"}, "192.0.2.2")
+    for told in idents[1:]:
+        assert (await house.server.clients.find(told["client_id"])).name == told["client_name"]
+    with pytest.raises(OAuthRefusal, match="not known here"):
+        await house.server.clients.find(idents[0]["client_id"])
 
 
 async def test_clients_that_are_used_do_not_count(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

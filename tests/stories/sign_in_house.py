@@ -199,11 +199,19 @@ async def upstream_of_all() -> AsyncIterator[RawUpstream]:
 @asynccontextmanager
 async def house(data: Path, said: Mapping[str, Any] | None = None, **settings: Any) -> AsyncIterator[House]:
     """Run everything until the block ends. `said` are members of `gateway:` in the file."""
-    if not data.exists():
+    if not is_there(data):
         await settle(data)
-    async with upstream_of_all() as upstream, raw_http() as http:
-        async with gateway(written(upstream.url, **(said or {})), data, **settings) as running:
-            yield House(running, upstream, http)
+    async with (
+        upstream_of_all() as upstream,
+        raw_http() as http,
+        gateway(written(upstream.url, **(said or {})), data, **settings) as running,
+    ):
+        yield House(running, upstream, http)
+
+
+def is_there(data: Path) -> bool:
+    """Whether an earlier run left a database."""
+    return data.exists()
 
 
 def read(response: httpx2.Response) -> Json:

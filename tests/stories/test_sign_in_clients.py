@@ -137,6 +137,8 @@ async def test_at_the_root_hub_somebody_in_one_workspace_has_nothing_to_choose(h
 
 async def test_the_pages_work_without_scripts_on_a_narrow_screen(home: House) -> None:
     kept, asked = Kept(), list[str]()
-    async with browser(home.origin, width=320, javascript=False) as person:
-        async with sdk_client(home.at("blue", "files"), consenting(person, asked), kept) as client:
-            assert [tool.name for tool in (await client.list_tools()).tools] == ["echo"]
+    async with (
+        browser(home.origin, width=320, javascript=False) as person,
+        sdk_client(home.at("blue", "files"), consenting(person, asked), kept) as client,
+    ):
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["echo"]
