@@ -20,7 +20,7 @@ from portkey_mcp.dashboard.pages import AWAY, SIGN_IN, Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.errors import StoreDown
 from portkey_mcp.model import Principal
-from portkey_mcp.oauth.asking import Untrusted
+from portkey_mcp.oauth.authorization_request import Untrusted
 from portkey_mcp.oauth.authorizing import VIA, Authorizing, Checked, Choice, SentBack
 from portkey_mcp.oauth.redirects import host_of
 from portkey_mcp.oauth.refusal import OAuthRefusal

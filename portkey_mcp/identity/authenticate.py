@@ -55,7 +55,8 @@ class Identity:
         if any(offered):
             raise Unauthenticated("The credential is not valid here.")
         raise Unauthenticated(
-            f"Authentication is required: send `Authorization: Bearer <API key>` or `{API_KEY_HEADER}: <API key>`.",
+            "Authentication is required: sign in, or send `Authorization: Bearer <API key>` or "
+            f"`{API_KEY_HEADER}: <API key>`.",
             offered=False,
         )
 

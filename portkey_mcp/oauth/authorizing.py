@@ -11,7 +11,16 @@ from typing import Final
 from portkey_mcp.activity.acts import Act
 from portkey_mcp.addresses import Place
 from portkey_mcp.model import Directory, Principal, Role
-from portkey_mcp.oauth.asking import Asking, Parameters, Untrusted, allows, asked_of, one, parameters, redirect_of
+from portkey_mcp.oauth.authorization_request import (
+    AuthorizationRequest,
+    Parameters,
+    Untrusted,
+    allows,
+    asked_of,
+    one,
+    parameters,
+    redirect_of,
+)
 from portkey_mcp.oauth.client import Client
 from portkey_mcp.oauth.grants import Granted
 from portkey_mcp.oauth.redirects import host_of, with_answer
@@ -71,7 +80,7 @@ class SentBack(OAuthRefusal):
 class Checked:
     """A request that can be granted, and the issuer in whose name it is answered."""
 
-    asking: Asking
+    asking: AuthorizationRequest
     issuer: str
 
 
@@ -109,11 +118,11 @@ class Authorizing:
             state = (given.get("state") or [""])[-1]
             raise SentBack(refusal, client, _error_url(redirect_uri, state, issuer, refusal)) from None
 
-    def choices(self, asking: Asking, who: Principal) -> list[Choice]:
+    def choices(self, asking: AuthorizationRequest, who: Principal) -> list[Choice]:
         """What a person can say yes to; none where there is nothing for them."""
         return choices(self._server.directory(), asking.place or (), who)
 
-    async def has_agreed(self, asking: Asking, who: Principal, choice: Choice) -> bool:
+    async def has_agreed(self, asking: AuthorizationRequest, who: Principal, choice: Choice) -> bool:
         """Whether a person said yes to all of this before.
 
         Raises:

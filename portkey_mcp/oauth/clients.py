@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import unquote_plus
 
 from portkey_mcp.errors import ClientRefused
-from portkey_mcp.oauth.asking import Parameters, one
+from portkey_mcp.oauth.authorization_request import Parameters, one
 from portkey_mcp.oauth.client import Client, digest_of
 from portkey_mcp.oauth.grants import reading
 from portkey_mcp.oauth.refusal import OAuthRefusal, invalid_client

@@ -12,7 +12,7 @@ from portkey_mcp.activity.acts import Act
 from portkey_mcp.addresses import PROTECTED, place_of
 from portkey_mcp.errors import StoreDown
 from portkey_mcp.oauth.answers import nothing_here, preflight, public, refused, told
-from portkey_mcp.oauth.asking import Parameters, needed, one, parameters
+from portkey_mcp.oauth.authorization_request import Parameters, needed, one, parameters
 from portkey_mcp.oauth.client import Client
 from portkey_mcp.oauth.metadata import openid_metadata, resource_metadata, server_metadata
 from portkey_mcp.oauth.refusal import OAuthRefusal

@@ -14,7 +14,7 @@ from portkey_mcp.identity.assertions import Assertion, AssertionRefused, verify_
 from portkey_mcp.identity.jwks import KeySets
 from portkey_mcp.identity.logins import Logins
 from portkey_mcp.model import Principal
-from portkey_mcp.oauth.asking import needed, one, place_asked, scopes_of
+from portkey_mcp.oauth.authorization_request import needed, one, place_asked, scopes_of
 from portkey_mcp.oauth.authorizing import Choice, choices
 from portkey_mcp.oauth.client import digest_of
 from portkey_mcp.oauth.grants import Granted

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portkey_mcp.oauth.asking import allows
+from portkey_mcp.oauth.authorization_request import allows
 from portkey_mcp.oauth.client import Client, digest_of
 from portkey_mcp.oauth.grants import RANDOM_BYTES, Grant, Grants, reading, shown, writing
 from portkey_mcp.oauth.metadata import OFFLINE

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from portkey_mcp.activity.acts import Act
-from portkey_mcp.oauth.asking import Parameters, needed, one, place_asked, scopes_of
+from portkey_mcp.oauth.authorization_request import Parameters, needed, one, place_asked, scopes_of
 from portkey_mcp.oauth.client import Client
 from portkey_mcp.oauth.grants import Grant
 from portkey_mcp.oauth.issuing import Copied, Issued

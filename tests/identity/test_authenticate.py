@@ -60,7 +60,8 @@ async def test_without_a_credential_the_refusal_says_how_to_send_one(
     with pytest.raises(Unauthenticated) as refused:
         await identity.authenticate(headers)
     assert str(refused.value) == (
-        "Authentication is required: send `Authorization: Bearer <API key>` or `x-portkey-api-key: <API key>`."
+        "Authentication is required: sign in, or send `Authorization: Bearer <API key>` or "
+        "`x-portkey-api-key: <API key>`."
     )
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from portkey_mcp.model import Bundle, Principal
-from portkey_mcp.oauth.asking import Untrusted
+from portkey_mcp.oauth.authorization_request import Untrusted
 from portkey_mcp.oauth.authorizing import Authorizing, Checked, SentBack
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.trust import DeclaredClient, Trust

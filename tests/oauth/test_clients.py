@@ -7,7 +7,7 @@ from urllib.parse import quote_plus, urlencode
 import pytest
 
 from portkey_mcp.errors import ClientRefused
-from portkey_mcp.oauth.asking import parameters
+from portkey_mcp.oauth.authorization_request import parameters
 from portkey_mcp.oauth.client import Client
 from portkey_mcp.oauth.client_document import ClientDocument
 from portkey_mcp.oauth.clients import Clients

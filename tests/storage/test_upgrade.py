@@ -76,7 +76,7 @@ def test_keys_of_before_there_were_people_are_nobodys_and_stay(tmp_path: Path) -
     upgrade(path)
 
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT * FROM api_keys").fetchall() == [(*key, None)]
+        assert connection.execute("SELECT * FROM api_keys").fetchall() == [(*key, None, None, "")]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("DELETE FROM workspaces")

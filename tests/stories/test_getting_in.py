@@ -26,7 +26,9 @@ EVE = "pk_eve-0123456789-0123456789-0123456789"
 REQUEST: Json = {"jsonrpc": "2.0", "id": 1, "method": "vendor/x", "params": {"say": {"result": {"ok": True}}}}
 SERVED = {"jsonrpc": "2.0", "id": 1, "result": {"ok": True}}
 UNKNOWN_KEY = "This API key is not known here: it is mistyped or was revoked."
-NO_KEY = "Authentication is required: send `Authorization: Bearer <API key>` or `x-portkey-api-key: <API key>`."
+NO_KEY = (
+    "Authentication is required: sign in, or send `Authorization: Bearer <API key>` or `x-portkey-api-key: <API key>`."
+)
 NOT_VALID = "The credential is not valid here."
 NO_SESSION = "Session not found: it has ended or is not yours. Send `initialize` to start another."
 
@@ -138,7 +140,10 @@ async def test_a_wrong_key_is_unauthorized_everywhere(
         for verb in ("POST", "GET", "DELETE", "HEAD"):
             sent = {"content": json.dumps(REQUEST)} if verb == "POST" else {}
             response = await http.request(verb, url, headers={"accept": BOTH, **headers}, **sent)
-            assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+            challenge = response.headers["www-authenticate"]
+            assert (response.status_code, 'error="invalid_token"' in challenge) == (401, text != NO_KEY)
+            path = url.removeprefix(running.url)
+            assert f'resource_metadata="{running.url}/.well-known/oauth-protected-resource{path}"' in challenge
             assert verb == "HEAD" or response.json() == refusal(text)
     assert upstream.received == []
 

@@ -34,7 +34,7 @@ class Untrusted(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class AuthorizationRequest:
     """An authorization request that can be granted. `place` is None where the client named no resource."""
 
     client: Client
@@ -111,7 +111,7 @@ def redirect_of(client: Client, given: Parameters) -> str:
 
 def asked_of(
     client: Client, redirect_uri: str, given: Parameters, addresses: Addresses, aliases: Mapping[str, str]
-) -> Asking:
+) -> AuthorizationRequest:
     """What is asked for.
 
     Raises:
@@ -131,7 +131,7 @@ def asked_of(
     if state is not None and len(state) > LONGEST_STATE:
         raise OAuthRefusal("invalid_request", f"the state has more than {LONGEST_STATE} characters")
     place, resource = place_asked(given, addresses, aliases)
-    return Asking(
+    return AuthorizationRequest(
         client=client,
         redirect_uri=redirect_uri,
         state=state,

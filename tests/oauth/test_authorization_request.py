@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 import pytest
 
 from portkey_mcp.addresses import Addresses
-from portkey_mcp.oauth.asking import (
+from portkey_mcp.oauth.authorization_request import (
     LONGEST_STATE,
     MOST_PARAMETERS,
-    Asking,
+    AuthorizationRequest,
     Untrusted,
     allows,
     asked_of,
@@ -40,7 +40,7 @@ GOOD = {
 }
 
 
-def read(changed: Mapping[str, str] | None = None, *, twice: str = "", left_out: str = "") -> Asking:
+def read(changed: Mapping[str, str] | None = None, *, twice: str = "", left_out: str = "") -> AuthorizationRequest:
     """What a request asks, where it differs from a good one in one point."""
     pairs = [(name, value) for name, value in {**GOOD, **(changed or {})}.items() if name != left_out]
     given = parameters(urlencode(pairs + [(name, value) for name, value in pairs if name == twice]))
