@@ -154,7 +154,7 @@ async def test_a_secret_of_another_server_is_not_overwritten(registry: Registry)
     assert await refusal(registry, server, secrets={"search-X-Key": "loud"}) == taken
 
 
-async def test_a_command_that_nobody_approved_is_not_stored(registry: Registry) -> None:
+async def test_b7_a_command_that_nobody_approved_is_not_stored(registry: Registry) -> None:
     said = await refusal(registry, FILES, origin="import", approved=False)
     assert said == "server 'demo/files' runs a command on this machine: npx files /srv; it needs approval"
     await registry.add_server(http(), origin="import", approved=False)

@@ -161,6 +161,10 @@ async def test_with_a_viewers_key_no_route_of_the_api_changes_anything(house: Ho
     assert after[0] == before[0]
 
 
+async def test_b7_no_route_of_the_api_registers_a_server_or_a_command(house: House) -> None:
+    assert [path for method, path in await house.routes() if method != "get" and "server" in path.split("/")[1]] == []
+
+
 async def test_what_a_viewer_reads_is_names_and_what_is_theirs(house: House) -> None:
     people = (await house.api("bob", "get", "/people")).json()
     assert {one["name"]: one["email"] for one in people} == {"Ada": None, "Oda": None, "Bob": "bob@example.com"}
