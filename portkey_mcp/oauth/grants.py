@@ -75,7 +75,7 @@ class Grants:
             StoreDown: it cannot be kept.
         """
         code, now = CODE + secrets.token_urlsafe(RANDOM_BYTES), self._now()
-        async with writing(self._database) as session:
+        async with writing(self._database, announce=False) as session:
             row = await _add(session, granted, now)
             session.add(
                 CodeRow(
