@@ -56,6 +56,12 @@ def spot_of(path: str, host: str, aliases: Mapping[str, str], key_hosts: Collect
     return None if place is None else Spot(place, path, alias, keys or alias in key_hosts)
 
 
+def alias_of(netloc: str, aliases: Collection[str]) -> str:
+    """The host alias that a Host header names; empty for the public URL, and for what nobody configured."""
+    name = netloc.lower().partition(":")[0]
+    return name if name in aliases else ""
+
+
 def path_of(place: Place) -> str:
     """The path of a place, below the public URL."""
     return "/".join(["", *place, "mcp"])

@@ -5,6 +5,7 @@ the log. What a crash may lose is what the last half second brought.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -44,7 +45,7 @@ class Kind(NamedTuple):
     lost: Literal["oldest", "newest"]
 
 
-class Writing(Generic[T]):
+class Writing(ABC, Generic[T]):
     """What one process writes of one kind. Whoever made it keeps `run` running, and calls `flush` at the end."""
 
     def __init__(self, database: Database, kind: Kind, every: float = WRITE_EVERY) -> None:
@@ -60,9 +61,9 @@ class Writing(Generic[T]):
         self._failing = False
         self._told = 0
 
+    @abstractmethod
     def values(self, note: T) -> tuple[object, ...]:
         """A note as the driver takes it, in the order of the columns; each kind has its own."""
-        raise NotImplementedError
 
     def wait(self, note: T) -> None:
         """Let a note wait to be written. Takes a microsecond, and cannot fail."""

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
+from portkey_mcp.addresses import alias_of
 from portkey_mcp.approval.question import named
 from portkey_mcp.dashboard.forms import AUTHORIZE, fields, is_ours
 from portkey_mcp.dashboard.pages import AWAY, SIGN_IN, Site
@@ -62,8 +63,8 @@ class _Desk:
 
     async def show(self, request: Request) -> Response:
         """The question; the way to sign in first; or the answer, where the person said yes before."""
-        query = request.url.query
-        if (alias := self._alias(request)) in self._site.directory().key_hosts:
+        query, directory = request.url.query, self._site.directory()
+        if (alias := alias_of(request.headers.get("host", ""), directory.hosts)) in directory.key_hosts:
             return self._site.message(404, "Nothing here", "At this address apps come with an API key.")
         if alias:
             return _away(f"{self._site.addresses.base}{AUTHORIZE}?{query}&{urlencode({VIA: alias})}", 302)
@@ -186,10 +187,6 @@ class _Desk:
         if refusal.client.kind == "declared" or await self._signed_in.who(request) is not None:
             return _away(refusal.url, 302)
         return self._site.page("sent_back.html", 400, why=str(refusal), back=refusal.url, to=host_of(refusal.url))
-
-    def _alias(self, request: Request) -> str:
-        host = request.headers.get("host", "").lower().partition(":")[0]
-        return host if host in self._site.directory().hosts else ""
 
     def _ticket(self, who: Principal, query: str, what: str) -> str:
         return self._keyring.seal(dumps([who.id, _digest(query), what, int(time.time()) + TICKET_LIFE]), SEAL)

@@ -14,6 +14,7 @@ from portkey_mcp.errors import StoreDown
 from portkey_mcp.oauth.answers import nothing_here, preflight, public, refused, told
 from portkey_mcp.oauth.authorization_request import Parameters, needed, one, parameters
 from portkey_mcp.oauth.client import Client
+from portkey_mcp.oauth.grants import Grant
 from portkey_mcp.oauth.metadata import openid_metadata, resource_metadata, server_metadata
 from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
@@ -164,9 +165,14 @@ class _Desk:
             if client.id != granted.client or (not identified and not client.is_public):
                 raise OAuthRefusal("invalid_grant", "the token is another client's")
             await self._server.grants.end(good.grant.id)
-            act = Act("revoke", actor=granted.person, workspace=granted.workspace, subject=good.grant.id)
-            self._server.note(act)
+            self._note_end(request, good.grant)
         return told({})
+
+    def _note_end(self, request: Request, grant: Grant) -> None:
+        granted, address = grant.granted, self._server.address_of(request.scope)
+        self._server.note(
+            Act("revoke", None, granted.person, address, granted.workspace, grant.id, client=granted.client)
+        )
 
     async def introspect(self, request: Request) -> Response:
         """What a token is good for (RFC 7662), for a client with a secret: its own, or any where it is declared."""

@@ -7,7 +7,7 @@ from typing import Self
 from starlette.types import Scope
 
 from portkey_mcp.activity.acts import Note, forgotten
-from portkey_mcp.addresses import Addresses
+from portkey_mcp.addresses import Addresses, alias_of
 from portkey_mcp.identity.people import People
 from portkey_mcp.model import Directory
 from portkey_mcp.oauth.clients import Clients, Documents
@@ -68,8 +68,7 @@ class OAuthServer:
 
     def alias_of(self, host: str) -> str:
         """The host alias that a Host header names; empty for the public URL, and for what nobody configured."""
-        name = host.lower().partition(":")[0]
-        return name if name in self.directory().hosts else ""
+        return alias_of(host, self.directory().hosts)
 
     def issuer_at(self, host: str) -> str:
         """The issuer that clients meet under a Host header."""
