@@ -390,12 +390,3 @@ async def test_it_fails_closed_where_the_store_does(house: House) -> None:
         assert (answer.status_code, answer.json()["error"]) == (503, "server_error")
         assert answer.headers["retry-after"]
         assert "oauth_tokens" not in answer.text
-
-
-async def test_signing_in_makes_no_gateway_read_everybody_anew(house: House) -> None:
-    """Only what ends is announced: everybody who is busy would pay for each sign-in of anybody."""
-    async with house.signed_in() as browser:
-        before = await house.database.revision()
-        await tokens(browser, Asked(await house.registered(browser)))
-
-    assert await house.database.revision() == before

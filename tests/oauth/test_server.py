@@ -44,3 +44,12 @@ async def rows(house: House) -> list[int]:
     async with house.database.read() as session:
         tables = (ClientRow, GrantRow, TokenRow)
         return [await session.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
+
+
+async def test_signing_in_makes_no_gateway_read_everybody_anew(house: House) -> None:
+    """Only what ends is announced: everybody who is busy would pay for each sign-in of anybody."""
+    async with house.signed_in() as browser:
+        before = await house.database.revision()
+        await tokens(browser, Asked(await house.registered(browser)))
+
+    assert await house.database.revision() == before
