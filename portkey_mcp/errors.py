@@ -14,7 +14,9 @@ PortkeyError
 │   └── Refused          policy does not let this call pass; says what, why, and what would help
 ├── StoreDown            counts or approvals cannot be read or written just now
 ├── ProviderDown         an identity provider gave no answer, or none that says anything
+├── TokenRefused         an authorization server gives the gateway no token, and says so
 ├── NotFetched           a URL that came from outside was not asked, or gave no answer that may be used
+├── ConnectNeeded        the server wants an account, and none that is good is connected
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
 └── UpstreamDown         the upstream gave no answer
     └── UpstreamTimeout  it was given its time
@@ -139,6 +141,21 @@ class ProviderDown(PortkeyError):
 
 
 @dataclass
+class TokenRefused(PortkeyError):
+    """An authorization server answered a token request with an error (RFC 6749, section 5.2).
+
+    `error` is its code, like `invalid_grant`; `description` its own words, which are a stranger's. `str()` is for a
+    person and a log: it holds no token.
+    """
+
+    error: str
+    description: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.description}" if self.description else self.error
+
+
+@dataclass
 class NotFetched(PortkeyError):
     """What a URL from outside leads to was not fetched: a rule forbids to ask there, or what came is no good.
 
@@ -151,6 +168,22 @@ class NotFetched(PortkeyError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass
+class ConnectNeeded(PortkeyError):
+    """A server wants an account that nobody has connected, that ended, or that is allowed too little.
+
+    `text` is for the person or model who called: what is missing, and why. `url` is the page of ours where the person
+    who called connects it; empty where they cannot, and `text` says who can. Nothing ran on the server.
+    """
+
+    server: str
+    text: str
+    url: str = ""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
+from portkey_mcp.proof import Auth
 from portkey_mcp.wire import Json
 
 Era = Literal["legacy", "modern"]
@@ -54,6 +55,10 @@ class McpServer:
     enabled: bool = True
     access: Access | None = None
     """Who of the workspace may use it; None: everybody."""
+    auth: Auth | None = None
+    """How the gateway proves itself there; None: by `headers`, or not at all."""
+    forward: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the client's that are passed on, in lower case, and what they are called there."""
     key: str = field(init=False, compare=False, repr=False)
     """`workspace/name`, unique in the gateway."""
 
@@ -235,6 +240,8 @@ class Introduction:
     client_info: Json = field(hash=False, compare=False, default_factory=dict)
     version: str = ""
     besides: Json = field(hash=False, compare=False, default_factory=dict)
+    who: Principal | None = field(hash=False, compare=False, default=None)
+    """The principal itself, for servers that are told who calls or hold an account of theirs."""
 
 
 @dataclass(frozen=True, slots=True)

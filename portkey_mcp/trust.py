@@ -4,6 +4,7 @@ All of it stands in `portkey.yaml` under `gateway:` and is taken over anew whene
 and never shown.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -122,3 +123,7 @@ class Trust:
     enterprises: tuple[Enterprise, ...] = ()
     clients: tuple[DeclaredClient, ...] = ()
     terms: Terms = Terms()
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """Where URLs from outside may lead besides public addresses, and without TLS: an administrator's own networks."""
+    client_metadata_url: str = ""
+    """The gateway's own client-ID metadata document, where that is elsewhere than below the public URL."""

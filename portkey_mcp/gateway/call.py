@@ -65,6 +65,7 @@ class Call:
             client_info=self.client_info,
             version=self.version if self.era == "legacy" else "",
             besides=(self.params or {}) if self.era == "legacy" and self.method == "initialize" else {},
+            who=self.visit.principal,
         )
 
     def without(self, withheld: tuple[str, ...]) -> "Call":

@@ -2,31 +2,22 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
 
 from mcp_types.version import SUPPORTED_PROTOCOL_VERSIONS
 
 from portkey_mcp.model import Bundle, McpServer
 from portkey_mcp.policy.access import access_problem
 from portkey_mcp.registry import references
-from portkey_mcp.registry.names import host_problem, name_problem, url_problem
-
-Problem = tuple[tuple[str | int, ...], str]
-"""Where (a path of fields, as pydantic's `loc`) and what, as a sentence."""
-
-HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-OWN_HEADERS: Final = frozenset(
-    [
-        "accept",
-        "connection",
-        "content-length",
-        "content-type",
-        "mcp-protocol-version",
-        "mcp-session-id",
-        "transfer-encoding",
-    ]
+from portkey_mcp.registry.names import (
+    HEADER_NAME,
+    OWN_HEADERS,
+    PROTECTED_HEADERS,
+    Problem,
+    host_problem,
+    name_problem,
+    url_problem,
 )
-"""What the transport itself sets; a configured value would break it."""
+from portkey_mcp.registry.proving import auth_texts
 
 
 def server_problems(server: McpServer) -> Iterator[Problem]:
@@ -42,6 +33,9 @@ def server_problems(server: McpServer) -> Iterator[Problem]:
     for field, text in texts(server):
         if problem := references.problem(text):
             yield field, problem
+    for field, text in auth_texts(server.auth):
+        if problem := references.problem(text, person=field[1] == "headers"):
+            yield field, problem
 
 
 def _stdio_problems(server: McpServer) -> Iterator[Problem]:
@@ -51,6 +45,10 @@ def _stdio_problems(server: McpServer) -> Iterator[Problem]:
         yield ("url",), "a server has a url or a command, not both"
     if server.headers:
         yield ("headers",), "a command has no headers; hand it what it needs in env"
+    if server.auth is not None:
+        yield ("auth",), f"auth type {server.auth.type} needs a url; hand a command what it needs in env"
+    if server.forward:
+        yield ("forward_headers",), "a command has no headers"
     for name in server.env:
         if not name or "=" in name or "\0" in name:
             yield ("env", name), f"{name!r} is no name of an environment variable"
@@ -76,6 +74,16 @@ def _http_problems(server: McpServer) -> Iterator[Problem]:
             yield ("headers", name), f"the gateway sets the header {name} itself"
         if re.search(r"[\r\n\0]", value):
             yield ("headers", name), "a header's value is one line"
+    yield from _forward_problems(server)
+
+
+def _forward_problems(server: McpServer) -> Iterator[Problem]:
+    for name, there in server.forward.items():
+        for header in (name, there):
+            if not HEADER_NAME.fullmatch(header):
+                yield ("forward_headers", name), f"{header!r} is no name of an HTTP header"
+            elif header.lower() in PROTECTED_HEADERS or header.lower().startswith(("mcp-", "x-forwarded-")):
+                yield ("forward_headers", name), f"the header {header} is never passed on"
 
 
 def texts(server: McpServer) -> Iterator[tuple[tuple[str | int, ...], str]]:

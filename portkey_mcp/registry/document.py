@@ -23,9 +23,10 @@ from portkey_mcp.model import (
 )
 from portkey_mcp.policy import document as policy
 from portkey_mcp.registry import references
-from portkey_mcp.registry.checks import Problem, bundle_problems, host_problems, server_problems
+from portkey_mcp.registry.checks import bundle_problems, host_problems, server_problems
 from portkey_mcp.registry.declared import Declared, DeclaredPolicy
-from portkey_mcp.registry.names import slug_problem
+from portkey_mcp.registry.names import Problem, slug_problem
+from portkey_mcp.registry.proving import auth_of, auth_problems
 from portkey_mcp.registry.schema import (
     HINTS,
     AccessPart,
@@ -38,7 +39,13 @@ from portkey_mcp.registry.schema import (
     WorkspacePart,
 )
 from portkey_mcp.registry.source import Loc, Source
-from portkey_mcp.registry.trusting import issuer_problems, oauth_problems, sign_in_problems, trust_of
+from portkey_mcp.registry.trusting import (
+    egress_problems,
+    issuer_problems,
+    oauth_problems,
+    sign_in_problems,
+    trust_of,
+)
 from portkey_mcp.registry.values import value_problems
 from portkey_mcp.registry.wording import mistakes, unknown
 from portkey_mcp.settings import origin_problem
@@ -134,7 +141,7 @@ class _Reading:
             auth=gateway.auth,
             hosts=gateway.hosts,
             key_hosts=gateway.key_hosts,
-            trust=trust_of(gateway.sign_in, gateway.oauth, gateway.issuers),
+            trust=trust_of(gateway.sign_in, gateway.oauth, gateway.issuers, gateway.egress),
             workspaces=workspaces,
             policies=self._policies,
             api_keys=keys,
@@ -161,6 +168,7 @@ class _Reading:
         self._add_all(("gateway", "sign_in"), sign_in_problems(gateway.sign_in, workspaces))
         self._add_all(("gateway", "oauth"), oauth_problems(gateway.oauth))
         self._add_all(("gateway", "issuers"), issuer_problems(gateway.issuers, workspaces))
+        self._add_all(("gateway", "egress"), egress_problems(gateway.egress))
 
     def _workspace(self, slug: str, part: WorkspacePart) -> Workspace:
         loc = ("workspaces", slug)
@@ -176,10 +184,9 @@ class _Reading:
     def _server(self, slug: str, name: str, part: ServerPart) -> McpServer:
         loc = ("workspaces", slug, "servers", name)
         server, auth = server_of(slug, name, part), part.auth.headers if part.auth else {}
-        if part.auth and part.auth.type == "none" and auth:
-            self._add((*loc, "auth", "headers"), "auth type none has no headers; write type: headers", key=True)
-        if part.auth and part.auth.type == "headers" and not auth:
-            self._add((*loc, "auth"), "auth type headers needs headers, like {X-Api-Key: '${env:KEY}'}")
+        if part.auth:
+            for field, problem in auth_problems(part.auth):
+                self._add((*loc, "auth", *field), problem, key=len(field) == 1)
         for header in {known.lower() for known in part.headers} & {known.lower() for known in auth}:
             self._add((*loc, "auth", "headers"), f"the header {header} is in headers too; write it once")
         for field, problem in server_problems(server):
@@ -250,6 +257,7 @@ class _Reading:
 
 def server_of(workspace: str, name: str, part: ServerPart) -> McpServer:
     """The server that a part declares; nothing is checked."""
+    auth = auth_of(part.auth)
     return McpServer(
         workspace=workspace,
         name=name,
@@ -258,12 +266,14 @@ def server_of(workspace: str, name: str, part: ServerPart) -> McpServer:
         command=part.command,
         env=part.env,
         cwd=part.cwd,
-        headers={**part.headers, **(part.auth.headers if part.auth else {})},
+        headers={**part.headers, **(part.auth.headers if part.auth and auth is None else {})},
         protocol=part.protocol,
         process=part.process,
         title=part.title,
         enabled=part.enabled,
         access=_access(part.access),
+        auth=auth,
+        forward={name.lower(): there or name for name, there in part.forward_headers.items()},
     )
 
 

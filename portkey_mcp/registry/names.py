@@ -19,6 +19,35 @@ RESERVED: Final = frozenset(
 HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
+Problem = tuple[tuple[str | int, ...], str]
+"""Where (a path of fields, as pydantic's `loc`) and what, as a sentence."""
+
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+OWN_HEADERS: Final = frozenset(
+    [
+        "accept",
+        "connection",
+        "content-length",
+        "content-type",
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "transfer-encoding",
+    ]
+)
+"""What the transport itself sets; a configured value would break it."""
+
+PROTECTED_HEADERS: Final = OWN_HEADERS | frozenset(
+    [
+        *("authorization", "cookie", "set-cookie", "x-api-key", "x-portkey-api-key", "proxy-authorization", "dpop"),
+        *("host", "origin", "referer", "forwarded", "via", "x-real-ip", "user-agent", "accept-encoding", "expect"),
+        *("keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "upgrade", "last-event-id"),
+        *("traceparent", "tracestate", "baggage", "content-encoding"),
+    ]
+)
+"""What of a client's request is never passed on: what proves who it is here, what says where it comes from, and what
+belongs to this hop."""
+
+
 def slug_problem(slug: str) -> str:
     """What is wrong with a workspace's slug."""
     if slug in RESERVED:

@@ -1,5 +1,7 @@
 """References in a server's settings: `${env:NAME}`, `${env:NAME:-default}`, `${file:/path}` and `${secret:name}`.
 
+Headers that people enter something of hold `${person:NAME}`, too, which only the person can replace.
+
 `$${` stands for a literal `${`. Values that come in are not searched for references again.
 """
 
@@ -16,6 +18,7 @@ from portkey_mcp.settings import PREFIX
 
 REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PERSON: Final = "${person:"
 LARGEST_FILE: Final = 64 * 1024
 """Bytes of a referenced file; secrets are small, and a mistaken path must not fill the memory."""
 
@@ -28,19 +31,29 @@ def find(text: str) -> Iterator[str]:
     return (found[0] for found in REFERENCE.finditer(text) if found[0] != "$${")
 
 
+def asked(text: str) -> Iterator[str]:
+    """The names of what a person is to enter."""
+    return (found.removeprefix(PERSON).removesuffix("}") for found in find(text) if found.startswith(PERSON))
+
+
 def literal(text: str) -> str:
     """Write a text so that it holds no reference."""
     return text.replace("${", "$${")
 
 
-def problem(text: str) -> str:
-    """What is wrong with the references in a text, without resolving them; empty when nothing is."""
+def problem(text: str, *, person: bool = False) -> str:
+    """What is wrong with the references in a text, without resolving them; empty when nothing is.
+
+    `person` says whether people may be asked for something there.
+    """
     for found in REFERENCE.finditer(text):
         if found[0] == "$${":
             continue
         if not found[0].endswith("}"):
             return f"{found[0]!r} is not closed; expected `}}`, or `$${{` for a literal `${{`"
         kind, colon, rest = found[1].partition(":")
+        if kind == "person" and person and VARIABLE.fullmatch(rest):
+            continue
         if not colon or kind not in ("env", "file", "secret"):
             wanted = f"${{env:{found[1]}}}" if VARIABLE.fullmatch(found[1]) else "${env:NAME}"
             return f"{found[0]} is no reference; did you mean {wanted}? A literal `${{` is written `$${{`"
@@ -56,18 +69,22 @@ def problem(text: str) -> str:
 
 
 async def resolve(text: str, where: str, environ: Mapping[str, str], secret: ReadSecret) -> str:
-    """Replace every reference by its value.
+    """Replace every reference by its value; what only a person can replace stays as it is.
 
     Raises:
         Mistake: one is malformed or leads nowhere; says `where`, and the reference, never a value.
     """
     if "${" not in text:
         return text
-    if wrong := problem(text):
+    if wrong := problem(text, person=True):
         raise Mistake(f"{where}: {wrong}")
     done, parts = 0, []
     for found in REFERENCE.finditer(text):
         parts.append(text[done : found.start()])
+        if found[0].startswith(PERSON):
+            parts.append(found[0])
+            done = found.end()
+            continue
         parts.append("${" if found[0] == "$${" else await _value(found[1], f"{where}: {found[0]}", environ, secret))
         done = found.end()
     return "".join([*parts, text[done:]])

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portkey_mcp.errors import Conflict, Mistake, Mistakes
 from portkey_mcp.model import Access, DeclaredKey, Directory, McpServer
 from portkey_mcp.policy.access import access_problem
+from portkey_mcp.proof import Auth
 from portkey_mcp.registry import provision, references, rows
 from portkey_mcp.registry.checks import server_problems, texts
 from portkey_mcp.registry.declared import Declared
 from portkey_mcp.registry.names import SECRET_NAME, slug_problem
+from portkey_mcp.registry.proving import auth_texts, with_texts
 from portkey_mcp.registry.rows import Origin
 from portkey_mcp.registry.tables import BundleRow, HostRow, Member, SecretRow, ServerRow, WorkspaceRow
 from portkey_mcp.sealing import KeyRing, Unsealable
@@ -185,6 +187,17 @@ class Registry:
             headers={name: found[("headers", name)] for name in server.headers},
         )
 
+    async def resolved_auth(self, server: McpServer) -> Auth | None:
+        """How the gateway proves itself to a server, every reference replaced; never stored or shown.
+
+        Raises:
+            Mistake: naming server, field and reference of one that leads nowhere.
+        """
+        if server.auth is None:
+            return None
+        found = {field: await self._resolved(server, field, text) for field, text in auth_texts(server.auth)}
+        return with_texts(server.auth, found)
+
     async def resolved_trust(self, trust: Trust) -> Trust:
         """The same with every reference in a secret replaced; never stored or shown.
 
@@ -240,7 +253,7 @@ def _bind(row: SecretRow) -> str:
 
 
 def _secret_names(server: McpServer) -> Iterable[str]:
-    for _, text in texts(server):
+    for _, text in (*texts(server), *auth_texts(server.auth)):
         for found in references.find(text):
             if found.startswith("${secret:"):
                 yield found.removeprefix("${secret:").removesuffix("}")
@@ -258,7 +271,9 @@ def _check(server: McpServer, secrets: Mapping[str, str], origin: Origin, approv
     if server.transport == "stdio" and not approved:
         raise Mistake(f"{what} runs a command on this machine: {' '.join(server.command)}; it needs approval")
     if origin == "dashboard" and any(
-        not found.startswith("${secret:") for _, t in texts(server) for found in references.find(t)
+        not found.startswith(("${secret:", "${person:"))
+        for _, t in (*texts(server), *auth_texts(server.auth))
+        for found in references.find(t)
     ):
         raise Mistake(f"{what}: only the configuration file and the command line may refer to variables and files")
 

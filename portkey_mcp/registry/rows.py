@@ -2,14 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
+
+from pydantic import Discriminator, TypeAdapter
 
 from portkey_mcp.model import Access, Bundle, Directory, McpServer, Transport, Workspace
 from portkey_mcp.policy import document as policy
+from portkey_mcp.proof import Auth
 from portkey_mcp.registry.tables import BundleRow, HostRow, ServerRow, WorkspaceRow
 
 Origin = Literal["file", "cli", "import", "dashboard"]
 """Who manages a row. What a file declares changes in that file only."""
+
+_AUTH: Final[TypeAdapter[Auth]] = TypeAdapter(Annotated[Auth, Discriminator("type")])
 
 
 def server_columns(server: McpServer) -> dict[str, Any]:
@@ -26,6 +31,8 @@ def server_columns(server: McpServer) -> dict[str, Any]:
         "title": server.title,
         "enabled": server.enabled,
         "access": access_column(server.access),
+        "auth": None if server.auth is None else _AUTH.dump_python(server.auth, mode="json"),
+        "forward": dict(server.forward),
     }
 
 
@@ -55,6 +62,8 @@ def server(row: ServerRow) -> McpServer:
         title=row.title,
         enabled=row.enabled,
         access=_access(row.access),
+        auth=None if row.auth is None else _AUTH.validate_python(row.auth),
+        forward=row.forward,
     )
 
 

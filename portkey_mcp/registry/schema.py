@@ -3,7 +3,7 @@
 Also the source of the JSON Schema that editors use.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -13,39 +13,19 @@ from pydantic import (
     StrictBool,
     StrictStr,
     Tag,
-    model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from portkey_mcp.model import Role, Transport
 from portkey_mcp.policy.document import Policy
-from portkey_mcp.registry.trust_schema import IssuerPart, OAuthPart, SignInPart, Texts
+from portkey_mcp.registry.auth_schema import ServerAuth
+from portkey_mcp.registry.trust_schema import EgressPart, IssuerPart, OAuthPart, SignInPart, Texts
 from portkey_mcp.settings import Auth
-
-LATER = ("oauth", "client_credentials", "token_exchange", "identity")
-"""Kinds of upstream authentication that a later version knows."""
 
 
 class Part(BaseModel):
     """Frozen, and without unknown keys: a typing error is a mistake, never a setting that silently does nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerAuth(Part):
-    """How the gateway proves itself to a server."""
-
-    type: Literal["none", "headers"]
-    headers: Texts = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_later_kinds(cls, data: Any) -> Any:
-        kind = data.get("type") if isinstance(data, dict) else None
-        if kind in LATER:
-            wording = "auth type '{kind}' is not supported by this version; expected none or headers"
-            raise PydanticCustomError("not_supported", wording, {"kind": kind})
-        return data
 
 
 class AccessPart(Part):
@@ -64,6 +44,8 @@ class ServerPart(Part):
     cwd: StrictStr = ""
     headers: Texts = {}
     auth: ServerAuth | None = None
+    forward_headers: Texts = {}
+    """Headers of the client's that are passed on, and what they are called there; empty text: the same."""
     transport: Transport | None = None
     """Needed for `sse` only; else a url means `http` and a command `stdio`."""
     protocol: StrictStr = "auto"
@@ -131,6 +113,7 @@ class GatewayPart(Part):
     sign_in: SignInPart = SignInPart()
     oauth: OAuthPart = OAuthPart()
     issuers: tuple[IssuerPart, ...] = ()
+    egress: EgressPart = EgressPart()
 
 
 class Document(Part):

@@ -53,6 +53,9 @@ class ServerRow(Member):
     enabled: Mapped[bool]
     access: Mapped[dict[str, list[str]] | None] = mapped_column(JSON(none_as_null=True))
     """Who of the workspace may use it, as `model.Access`; None: everybody."""
+    auth: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """How the gateway proves itself there, as `proof.Auth`."""
+    forward: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}")
 
 
 class BundleRow(Member):

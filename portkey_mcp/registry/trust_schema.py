@@ -1,4 +1,4 @@
-"""The shape of what `portkey.yaml` says about signing in: `sign_in`, `oauth` and `issuers` below `gateway`.
+"""The shape of what `portkey.yaml` says about signing in: `sign_in`, `oauth`, `issuers` and `egress` below `gateway`.
 
 Also the source of their part of the JSON Schema. What the values may be is `trusting.py`'s.
 """
@@ -77,6 +77,14 @@ class OAuthPart(TrustPart):
     native_schemes: Names = ()
     clients: tuple[ClientPart, ...] = ()
     enterprise: tuple[EnterprisePart, ...] = ()
+    client_metadata_url: StrictStr = ""
+    """Where the gateway's own client-ID metadata document is; empty: below the public URL, when that is https."""
+
+
+class EgressPart(TrustPart):
+    """Where URLs that came from outside may lead besides public addresses: networks, like 10.0.0.0/8."""
+
+    allow: Names = ()
 
 
 class IssuerPart(TrustPart):

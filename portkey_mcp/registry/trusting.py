@@ -1,5 +1,6 @@
 """From what `portkey.yaml` says about signing in to `trust.Trust`, and everything that is wrong with it. Pure."""
 
+import ipaddress
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
@@ -7,17 +8,17 @@ from urllib.parse import urlsplit
 
 from portkey_mcp.model import label_problem
 from portkey_mcp.registry import references
-from portkey_mcp.registry.checks import Problem
-from portkey_mcp.registry.names import host_problem, slug_problem
+from portkey_mcp.registry.names import Problem, host_problem, slug_problem
 from portkey_mcp.registry.trust_schema import (
     ClientPart,
+    EgressPart,
     IssuerPart,
     JoinPart,
     OAuthPart,
     ProviderPart,
     SignInPart,
 )
-from portkey_mcp.settings import is_loopback
+from portkey_mcp.settings import Network, is_loopback
 from portkey_mcp.trust import DeclaredClient, Enterprise, Joining, Provider, Terms, Trust, TrustedIssuer
 
 ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -26,7 +27,7 @@ DANGEROUS: Final = frozenset({"javascript", "data", "file", "vbscript", "blob", 
 """Schemes that are no program's own: a browser would run or load what follows."""
 
 
-def trust_of(sign_in: SignInPart, oauth: OAuthPart, issuers: Sequence[IssuerPart]) -> Trust:
+def trust_of(sign_in: SignInPart, oauth: OAuthPart, issuers: Sequence[IssuerPart], egress: EgressPart) -> Trust:
     """All of it in the gateway's own words; references are as written, nothing is checked."""
     return Trust(
         password=sign_in.password,
@@ -42,7 +43,24 @@ def trust_of(sign_in: SignInPart, oauth: OAuthPart, issuers: Sequence[IssuerPart
             document_domains=tuple(domain.lower() for domain in oauth.document_domains),
             native_schemes=tuple(scheme.lower() for scheme in oauth.native_schemes),
         ),
+        networks=tuple(network for text in egress.allow if (network := _network(text)) is not None),
+        client_metadata_url=oauth.client_metadata_url,
     )
+
+
+def egress_problems(part: EgressPart) -> Iterator[Problem]:
+    """Everything that is wrong with `egress`."""
+    for index, text in enumerate(part.allow):
+        if _network(text) is None:
+            problem = f"{text!r} is no network; expected one like 10.0.0.0/8, 192.168.1.7 or fd00::/8"
+            yield ("allow", index), problem
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
 
 
 def _provider(part: ProviderPart) -> Provider:
@@ -119,6 +137,8 @@ def oauth_problems(part: OAuthPart) -> Iterator[Problem]:
     for index, domain in enumerate(part.document_domains):
         if problem := host_problem(domain.lower()):
             yield ("document_domains", index), problem
+    if part.client_metadata_url and (problem := url_problem(part.client_metadata_url)):
+        yield ("client_metadata_url",), problem
     seen: set[str] = set()
     for index, client in enumerate(part.clients):
         yield from ((("clients", index, *at), what) for at, what in _client_problems(client))

@@ -72,8 +72,6 @@ def _mistake(wrong: ErrorDetails, source: Source, model: type[BaseModel], hints:
         return source.mistake(loc[:-1], f"expected text as a key; put it in quotes: '{loc[-2]}'", key=True)
     if wrong["type"] == "literal_error":
         return source.mistake(loc, _choice(wrong))
-    if wrong["type"] == "not_supported":
-        return source.mistake(loc, wrong["msg"], key=True)
     if wrong["type"] in BOUNDS:
         return source.mistake(loc, BOUNDS[wrong["type"]].format(**wrong["ctx"]))
     expected = EXPECTED.get(wrong["type"])

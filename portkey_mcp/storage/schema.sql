@@ -18,7 +18,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0004');
+INSERT INTO "alembic_version" VALUES('0005');
 CREATE TABLE api_keys (
 	id VARCHAR NOT NULL, 
 	workspace VARCHAR NOT NULL, 
@@ -95,6 +95,37 @@ CREATE TABLE calls (
 	upstream_ms DOUBLE NOT NULL, 
 	trace_id VARCHAR NOT NULL, 
 	CONSTRAINT pk_calls PRIMARY KEY (id)
+);
+CREATE TABLE connect_flows (
+	state VARCHAR NOT NULL, 
+	workspace VARCHAR NOT NULL, 
+	server VARCHAR NOT NULL, 
+	person VARCHAR NOT NULL, 
+	sealed VARCHAR NOT NULL, 
+	expires DATETIME NOT NULL, 
+	CONSTRAINT pk_connect_flows PRIMARY KEY (state), 
+	CONSTRAINT fk_connect_flows_workspace_servers FOREIGN KEY(workspace, server) REFERENCES servers (workspace, name) ON DELETE CASCADE
+);
+CREATE TABLE connections (
+	workspace VARCHAR NOT NULL, 
+	server VARCHAR NOT NULL, 
+	subject VARCHAR NOT NULL, 
+	issuer VARCHAR NOT NULL, 
+	resource VARCHAR NOT NULL, 
+	state VARCHAR NOT NULL, 
+	why VARCHAR NOT NULL, 
+	scopes JSON NOT NULL, 
+	wanted JSON NOT NULL, 
+	sealed VARCHAR NOT NULL, 
+	expires DATETIME, 
+	generation INTEGER NOT NULL, 
+	connected_by VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	refreshed DATETIME, 
+	lease_holder VARCHAR NOT NULL, 
+	lease_until DATETIME, 
+	CONSTRAINT pk_connections PRIMARY KEY (workspace, server, subject), 
+	CONSTRAINT fk_connections_workspace_servers FOREIGN KEY(workspace, server) REFERENCES servers (workspace, name) ON DELETE CASCADE
 );
 CREATE TABLE counters (
 	"key" VARCHAR NOT NULL, 
@@ -286,9 +317,36 @@ CREATE TABLE servers (
 	process VARCHAR NOT NULL, 
 	title VARCHAR NOT NULL, 
 	enabled BOOLEAN NOT NULL, 
-	origin VARCHAR NOT NULL, access JSON, 
+	origin VARCHAR NOT NULL, access JSON, auth JSON, forward JSON DEFAULT '{}' NOT NULL, 
 	CONSTRAINT pk_servers PRIMARY KEY (workspace, name), 
 	CONSTRAINT fk_servers_workspace_workspaces FOREIGN KEY(workspace) REFERENCES workspaces (slug) ON DELETE CASCADE
+);
+CREATE TABLE sign_in_tokens (
+	person VARCHAR NOT NULL, 
+	provider VARCHAR NOT NULL, 
+	issuer VARCHAR NOT NULL, 
+	sealed VARCHAR NOT NULL, 
+	expires DATETIME, 
+	CONSTRAINT pk_sign_in_tokens PRIMARY KEY (person, provider), 
+	CONSTRAINT fk_sign_in_tokens_person_people FOREIGN KEY(person) REFERENCES people (id) ON DELETE CASCADE
+);
+CREATE TABLE signing_keys (
+	kid VARCHAR NOT NULL, 
+	public JSON NOT NULL, 
+	sealed VARCHAR NOT NULL, 
+	created DATETIME NOT NULL, 
+	CONSTRAINT pk_signing_keys PRIMARY KEY (kid)
+);
+CREATE TABLE upstream_clients (
+	workspace VARCHAR NOT NULL, 
+	server VARCHAR NOT NULL, 
+	issuer VARCHAR NOT NULL, 
+	redirect_uri VARCHAR NOT NULL, 
+	sealed VARCHAR NOT NULL, 
+	expires DATETIME, 
+	created DATETIME NOT NULL, 
+	CONSTRAINT pk_upstream_clients PRIMARY KEY (workspace, server, issuer), 
+	CONSTRAINT fk_upstream_clients_workspace_servers FOREIGN KEY(workspace, server) REFERENCES servers (workspace, name) ON DELETE CASCADE
 );
 CREATE TABLE workspaces (
 	slug VARCHAR NOT NULL, 
@@ -312,4 +370,5 @@ CREATE INDEX ix_oauth_codes_grant ON oauth_codes (grant);
 CREATE INDEX ix_oauth_tokens_grant ON oauth_tokens (grant);
 CREATE INDEX ix_oauth_tokens_expires ON oauth_tokens (expires);
 CREATE INDEX ix_acts_workspace ON acts (workspace, at);
+CREATE INDEX ix_connect_flows_expires ON connect_flows (expires);
 COMMIT;

@@ -104,7 +104,7 @@ workspaces:
       a: {comand: [x]}
       b: {url: "https://u:p@x/"}
       c: {command: npx, args: [x]}
-      d: {url: "https://x/", auth: {type: oauth, sharing: per-user}}
+      d: {url: "https://x/", auth: {type: oauth, audience: x}}
       e: {url: "https://x/", headers: {A: "${FOO}"}}
       f: {}
       g: {url: "https://x/", auth: {type: none, headers: {X: y}}}
@@ -132,10 +132,10 @@ workspaces:
         "f:12:16: a URL with a user name or password in it is refused; send them in a header",
         "f:13:20: expected a list, found text",
         "f:13:25: unknown key 'args'; write program and arguments as one list: command: [npx, -y, some-server]",
-        "f:14:30: auth type 'oauth' is not supported by this version; expected none or headers",
+        "f:14:50: auth type oauth has no audience",
         "f:15:43: ${FOO} is no reference; did you mean ${env:FOO}? A literal `${` is written `$${`",
         "f:16:7: has neither url nor command; expected one of them",
-        "f:17:49: auth type none has no headers; write type: headers",
+        "f:17:49: auth type none has no headers",
         "f:18:36: auth type headers needs headers, like {X-Api-Key: '${env:KEY}'}",
         "f:19:78: the header x is in headers too; write it once",
         "f:19:82: '${env:A' is not closed; expected `}`, or `$${` for a literal `${`",

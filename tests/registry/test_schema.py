@@ -1,12 +1,7 @@
 """The shape of the file, and the schema that editors complete from."""
 
-from typing import Any
-
-import pytest
-from pydantic import ValidationError
-
 from portkey_mcp.registry.document import schema
-from portkey_mcp.registry.schema import LATER, Document
+from portkey_mcp.registry.schema import Document
 
 
 def test_the_whole_example_of_the_readme_has_the_shape() -> None:
@@ -33,15 +28,6 @@ def test_the_whole_example_of_the_readme_has_the_shape() -> None:
     )
     assert document.workspaces["demo"].servers["files"].command == ("npx",)
     assert document.workspaces["other"].policy == "policies/other.yaml"
-
-
-@pytest.mark.parametrize("kind", LATER)
-def test_kinds_of_authentication_of_later_versions_are_refused_by_name(kind: str) -> None:
-    server: dict[str, Any] = {"url": "https://x", "auth": {"type": kind, "client_id": "x"}}
-    with pytest.raises(ValidationError) as wrong:
-        Document.model_validate({"version": 1, "workspaces": {"demo": {"servers": {"a": server}}}})
-    expected = f"auth type '{kind}' is not supported by this version; expected none or headers"
-    assert [error["msg"] for error in wrong.value.errors()] == [expected]
 
 
 def test_the_json_schema_names_every_key_and_forbids_others() -> None:

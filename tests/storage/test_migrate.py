@@ -17,6 +17,7 @@ import portkey_mcp.approval.tables
 import portkey_mcp.identity.tables
 import portkey_mcp.oauth.tables
 import portkey_mcp.registry.tables
+import portkey_mcp.vault.tables
 from portkey_mcp.errors import Mistake
 from portkey_mcp.storage.database import FILE
 from portkey_mcp.storage.migrate import KNOWN, MIGRATIONS, SCHEMA, migrate
@@ -25,6 +26,7 @@ from portkey_mcp.storage.upgrade import schema
 
 OWNERS = (
     portkey_mcp.activity.tables,
+    portkey_mcp.vault.tables,
     portkey_mcp.approval.tables,
     portkey_mcp.identity.tables,
     portkey_mcp.oauth.tables,
