@@ -57,7 +57,7 @@ async def test_a_modern_client_hears_what_it_listens_for(hub: Gateway, server: s
         client.listen(tools_list_changed=True, resource_subscriptions=[uri]) as subscription,
     ):
         await client.call_tool(f"{server}__write", {"text": "newer"})
-        # A server that took its time is listened to only after the acknowledgement: then its lists may have changed, too.
+        # Who took its time is listened to only after the acknowledgement: then its lists may have changed, too.
         assert await first(subscription, but_for=ToolsListChanged()) == ResourceUpdated(uri)
         await client.call_tool(f"{server}__grow", {"name": "for_modern"})
         assert await first(subscription, but_for=ResourceUpdated(uri)) == ToolsListChanged()
