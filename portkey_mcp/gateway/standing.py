@@ -2,7 +2,8 @@
 
 `attend` brings one lane's events in, whatever the upstream's era; `listen` and `stream` hand the events of any number
 of lanes out, as a modern `subscriptions/listen` and as a legacy GET stream. A lane that breaks is taken up again with
-backoff, and then says that its lists changed, since changes may have been missed (protocol.md L4).
+backoff, and then says that its lists and what is subscribed there changed, since that may have been missed
+(protocol.md L4).
 """
 
 import random
@@ -103,7 +104,7 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
             async def attended(link: Link, missed: bool = lost, began: float = began) -> None:
                 if missed or anyio.current_time() - began > READY_WITHIN:
                     lane.lists_changed()
-                    await _announce(link, wanted, answers)
+                    await _announce(lane, link, wanted, answers)
                 ready()
 
             try:
@@ -125,14 +126,16 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
     await anyio.sleep_forever()
 
 
-async def _announce(link: Link, wanted: Wanted | None, answers: Answers) -> None:
-    """Say that lists may have changed while nobody listened."""
-    able = honoured(
-        dict.fromkeys(CHANGES, True) if wanted is None else wanted, as_object(link.hello.get("capabilities"))
-    )
+async def _announce(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers) -> None:
+    """Say that lists, and resources that were subscribed to, may have changed while nobody listened."""
+    able = _all_of(lane, link) if wanted is None else honoured(wanted, as_object(link.hello.get("capabilities")))
     for member, change in CHANGES.items():
         if member in able:
             await answers.notify({"method": change})
+    for uri in able.get("resourceSubscriptions", []):
+        passed = lane.passes({"method": UPDATED, "params": {"uri": uri}}, lane.view.general)
+        if passed is not None:
+            await answers.notify(passed)
 
 
 async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
