@@ -1,0 +1,60 @@
+"""Every account at every server: which a caller uses there, and how it is proved. Fulfils `upstream.proof.Proofs`."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from portkey_mcp.model import McpServer, Principal
+from portkey_mcp.proof import IdentityAuth, OwnHeadersAuth, subject_of
+from portkey_mcp.vault.bearer import Bearer, Means
+from portkey_mcp.vault.connection import Place
+from portkey_mcp.vault.entered import Entered
+
+Lines = Callable[[IdentityAuth, Principal, str], bytes]
+"""Header lines that tell a server who calls, from which workspace."""
+
+
+class Accounts:
+    """See the module. `identity` makes the lines for servers that are told who calls."""
+
+    def __init__(self, means: Means, identity: Lines) -> None:
+        self._means = means
+        self._identity = identity
+
+    def account(self, server: McpServer, who: Principal | None) -> str:
+        """Whose account a caller uses: a principal's id, empty for a shared one. See `Proofs.account`."""
+        auth, ident = server.auth, who.id if who is not None else ""
+        assert auth is not None
+        if isinstance(auth, IdentityAuth) and who is not None:
+            told = f"{who.name}|{who.email}|{who.role_in(server.workspace)}|{who.groups_in(server.workspace)}"
+            return f"{ident} {hashlib.sha256(told.encode()).hexdigest()[:16]}"  # who is told of anew is another one
+        return subject_of(auth, ident)
+
+    def proof(self, server: McpServer, who: Principal | None) -> "Bearer | Entered | Told":
+        """How a caller proves itself. See `Proofs.proof`."""
+        auth = server.auth
+        assert auth is not None
+        if isinstance(auth, IdentityAuth):
+            assert who is not None
+            return Told(lambda: self._identity(auth, who, server.workspace))
+        place = Place(server.workspace, server.name, subject_of(auth, who.id if who is not None else ""))
+        kind = Entered if isinstance(auth, OwnHeadersAuth) else Bearer
+        return kind(self._means, server, place, who)
+
+
+class Told:
+    """Tells a server who calls; see `upstream.proof.Proof`. There is nothing to be connected, and no second try."""
+
+    def __init__(self, lines: Callable[[], bytes]) -> None:
+        self._made = lines
+
+    def ready(self, verb: str, url: str) -> bytes | None:
+        """See `Proof.ready`."""
+        return self._made()
+
+    async def lines(self, verb: str, url: str) -> bytes:
+        """See `Proof.lines`."""
+        return self._made()
+
+    async def refused(self, lines: bytes, status: int, headers: Mapping[str, str]) -> bool:
+        """See `Proof.refused`."""
+        return False
