@@ -1,22 +1,20 @@
 """Every account at every server: which a caller uses there, and how it is proved. Fulfils `upstream.proof.Proofs`."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import IdentityAuth, OwnHeadersAuth, subject_of
 from portkey_mcp.vault.bearer import Bearer, Means
 from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.entered import Entered
-
-Lines = Callable[[IdentityAuth, Principal, str], bytes]
-"""Header lines that tell a server who calls, from which workspace."""
+from portkey_mcp.vault.identity_tokens import IdentityTokens
 
 
 class Accounts:
     """See the module. `identity` makes the lines for servers that are told who calls."""
 
-    def __init__(self, means: Means, identity: Lines) -> None:
+    def __init__(self, means: Means, identity: IdentityTokens) -> None:
         self._means = means
         self._identity = identity
 
@@ -35,7 +33,7 @@ class Accounts:
         assert auth is not None
         if isinstance(auth, IdentityAuth):
             assert who is not None
-            return Told(lambda: self._identity(auth, who, server.workspace))
+            return Told(self._identity, auth, who, server.workspace)
         place = Place(server.workspace, server.name, subject_of(auth, who.id if who is not None else ""))
         kind = Entered if isinstance(auth, OwnHeadersAuth) else Bearer
         return kind(self._means, server, place, who)
@@ -44,16 +42,16 @@ class Accounts:
 class Told:
     """Tells a server who calls; see `upstream.proof.Proof`. There is nothing to be connected, and no second try."""
 
-    def __init__(self, lines: Callable[[], bytes]) -> None:
-        self._made = lines
+    def __init__(self, identity: IdentityTokens, auth: IdentityAuth, who: Principal, workspace: str) -> None:
+        self._identity, self._auth, self._who, self._workspace = identity, auth, who, workspace
 
     def ready(self, verb: str, url: str) -> bytes | None:
         """See `Proof.ready`."""
-        return self._made()
+        return self._identity.ready(self._auth, self._who, self._workspace)
 
     async def lines(self, verb: str, url: str) -> bytes:
         """See `Proof.lines`."""
-        return self._made()
+        return await self._identity.lines(self._auth, self._who, self._workspace)
 
     async def refused(self, lines: bytes, status: int, headers: Mapping[str, str]) -> bool:
         """See `Proof.refused`."""

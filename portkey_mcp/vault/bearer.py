@@ -9,13 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from portkey_mcp.addresses import canonical
-from portkey_mcp.errors import ConnectNeeded, Mistake, NotFetched, ProviderDown, TokenRefused, UpstreamDown
+from portkey_mcp.errors import (
+    ConnectNeeded,
+    Mistake,
+    NotFetched,
+    ProviderDown,
+    SignInNeeded,
+    TokenRefused,
+    UpstreamDown,
+)
 from portkey_mcp.model import McpServer, Principal
-from portkey_mcp.proof import AccountAuth, Auth
+from portkey_mcp.proof import AccountAuth, Auth, IdentityAuth, OAuthClient, OwnHeadersAuth
 from portkey_mcp.vault import dpop
 from portkey_mcp.vault.challenges import parameters, wants_scopes
-from portkey_mcp.vault.client_auth import declared
-from portkey_mcp.vault.connection import Connection, Credential, Place, Tokens
+from portkey_mcp.vault.client_auth import method_of
+from portkey_mcp.vault.connection import Client, Connection, Credential, Endpoint, Place, Tokens
 from portkey_mcp.vault.connections import Connections
 from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.machines import Machines
@@ -23,11 +31,11 @@ from portkey_mcp.vault.refreshing import Refreshing
 from portkey_mcp.vault.token_requests import TokenRequests
 from portkey_mcp.vault.words import needed
 
-Resolved = Callable[[McpServer], Awaitable[tuple[str, Auth]]]
+Resolved = Callable[[McpServer], Awaitable[tuple[str, Auth | None]]]
 """A server's URL and `auth`, every reference replaced. Raises Mistake."""
 
-Page = Callable[[McpServer, Principal | None], str]
-"""The URL of the page where somebody connects an account at a server."""
+Page = Callable[[McpServer, str], str]
+"""The URL of the page where a principal, by id, connects an account at a server."""
 
 REMEMBERED: Final = 8
 """Tokens of which is known which generation they are: those that answers may still come for."""
@@ -44,6 +52,8 @@ class Means:
     machines: Machines
     resolved: Resolved
     page: Page
+    sign_in: Callable[[str], str]
+    """The URL where one signs in with a provider, by its id."""
 
 
 class Bearer:
@@ -51,6 +61,7 @@ class Bearer:
 
     def __init__(self, means: Means, server: McpServer, place: Place, who: Principal | None) -> None:
         self._means, self._server, self._place, self._who = means, server, place, who
+        self._is_account = isinstance(server.auth, AccountAuth)
         self._url = ""
         self._known: dict[bytes, int] = {}
         self._last: tuple[int, bytes] = (-1, b"")
@@ -60,7 +71,9 @@ class Bearer:
     def ready(self, verb: str, url: str) -> bytes | None:
         """See `Proof.ready`."""
         connection = self._means.refreshing.ready(self._place) if self._url else None
-        if connection is None or not is_for(connection.credential, self._url):
+        if connection is None:
+            return None
+        if connection.generation != self._last[0] and not is_for(connection.credential, self._url):
             return None
         return self._lines(connection, verb, url)
 
@@ -96,7 +109,7 @@ class Bearer:
             return connection.generation > generation  # somebody has stepped up meanwhile; else asking is no use
         wanted = tuple(dict.fromkeys((*connection.credential.scopes, *connection.wanted, *scopes)))
         await self._means.connections.want(self._place, wanted)
-        if isinstance(self._server.auth, AccountAuth):
+        if self._is_account:
             raise self._needed(f"It asks for more than the account allows so far: {' '.join(scopes)}.")
         newer = await self._current(after=generation)
         return set(scopes) <= set(newer.credential.scopes)
@@ -104,10 +117,11 @@ class Bearer:
     async def _check_authority(self, generation: int, challenge: str) -> None:
         """A server that names another authorization server than before never gets, or gives, what the old one gave."""
         connection = await self._means.connections.find(self._place)
-        if connection is None or connection.generation != generation or not isinstance(self._server.auth, AccountAuth):
+        if connection is None or connection.generation != generation or not self._is_account:
             return
         try:
             url, auth = await self._means.resolved(self._server)
+            assert auth is not None
             found = await self._means.discovery.find(url, auth, challenge)
         except (ProviderDown, NotFetched, Mistake):
             return  # nobody can say just now; the token is only ever refreshed where it came from
@@ -118,13 +132,18 @@ class Bearer:
 
     async def _current(self, after: int = -1) -> Connection:
         try:
-            connection = await self._means.refreshing.current(self._place, self._renew, after=after)
+            connection = await self._means.refreshing.current(
+                self._place, self._renew, after=after, makes=not self._is_account
+            )
+        except SignInNeeded as error:
+            page = self._means.sign_in(error.provider) if error.provider else ""
+            raise ConnectNeeded(self._server.name, f"{error} {page}".rstrip(), page) from None
         except (ProviderDown, NotFetched, Mistake) as error:
             raise UpstreamDown(self._server.name, f"no token for it is to be had just now: {_told(error)}") from None
         if connection is None or not is_for(connection.credential, self._url):
             ended = await self._means.connections.find(self._place)
             why = "" if ended is None else ended.why or "It was connected for another address of the server."
-            if not isinstance(self._server.auth, AccountAuth):
+            if not self._is_account:
                 raise UpstreamDown(self._server.name, f"no token for it is to be had: {why}")
             raise self._needed(why)
         return connection
@@ -132,16 +151,18 @@ class Bearer:
     async def _renew(self, connection: Connection | None) -> Credential:
         """One request for a newer token."""
         url, auth = await self._means.resolved(self._server)
+        assert auth is not None
+        assert not isinstance(auth, (IdentityAuth, OwnHeadersAuth))
         if not isinstance(auth, AccountAuth):
             wanted = () if connection is None else connection.wanted
             return await self._means.machines.obtain(self._server, url, auth, self._who, wanted)
         old = None if connection is None else connection.credential
         if old is None or old.tokens is None or old.endpoint is None or old.client is None or not old.tokens.refresh:
             raise TokenRefused("invalid_grant", "there is no refresh token")
-        client = declared(auth.client, old.endpoint) if auth.client.id == old.client.id else old.client
+        client = _declared(auth.client, old.endpoint) if auth.client.id == old.client.id else old.client
         form = {"grant_type": "refresh_token", "refresh_token": old.tokens.refresh}
-        if auth.send_resource:
-            form["resource"] = old.resource
+        if old.asked:
+            form["resource"] = old.asked
         tokens = await self._means.requests.ask(url, old.endpoint, client, form, dpop_key=old.tokens.dpop_key)
         scopes = old.scopes if tokens.scopes is None else tokens.scopes
         return replace(old, tokens=_kept(tokens, old.tokens), client=client, scopes=scopes)
@@ -167,18 +188,28 @@ class Bearer:
 
     def _gives_up(self, why: str) -> bool:
         """A person may mend it by connecting anew; for a machine's own account there is nothing more to do."""
-        if isinstance(self._server.auth, AccountAuth):
+        if self._is_account:
             raise self._needed(why)
         return False
 
     def _needed(self, why: str) -> ConnectNeeded:
-        return needed(self._server, self._who, self._means.page(self._server, self._who), why)
+        page = self._means.page(self._server, "" if self._who is None else self._who.id)
+        return needed(self._server, self._who, page, sentence(why))
 
 
 def is_for(credential: Credential, url: str) -> bool:
-    """Whether a token was issued for the server at a URL: for that very URL, or for what it is below (RFC 8707)."""
-    here, resource = canonical(url), canonical(credential.resource)
-    return here == resource or here.startswith(f"{resource}/")
+    """Whether a credential was given for the server at a URL, and so may go there (A28)."""
+    return credential.resource == canonical(url)
+
+
+def sentence(text: str) -> str:
+    """A reason as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _declared(client: OAuthClient, at: Endpoint) -> Client:
+    """The client as the file has it now: whoever changes its secret there need not connect anything anew."""
+    return Client(client.id, method_of(client, at.methods), client.secret, client.private_key, client.algorithm)
 
 
 def _token_line(lines: bytes) -> bytes:

@@ -71,6 +71,8 @@ class Credential:
     client: Client | None = None
     scopes: tuple[str, ...] = ()
     entered: Mapping[str, str] = field(default_factory=dict, repr=False)
+    asked: str = ""
+    """The `resource` that was asked for (RFC 8707), and is again with each refresh; empty: none."""
 
     @property
     def issuer(self) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from portkey_mcp.errors import Mistake, UpstreamDown
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import OwnHeadersAuth
-from portkey_mcp.vault.bearer import Means, is_for
+from portkey_mcp.vault.bearer import Means, is_for, sentence
 from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.words import needed
 
@@ -55,7 +55,8 @@ class Entered:
         raise self._needed("It refuses what was entered.")
 
     def _needed(self, why: str) -> Exception:
-        return needed(self._server, self._who, self._means.page(self._server, self._who), why)
+        page = self._means.page(self._server, "" if self._who is None else self._who.id)
+        return needed(self._server, self._who, page, sentence(why))
 
 
 def asked(auth: OwnHeadersAuth) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ def written(credential: Credential) -> Json:
         "client": None if credential.client is None else _members(credential.client),
         "scopes": list(credential.scopes),
         "entered": dict(credential.entered),
+        "asked": credential.asked,
     }
 
 
@@ -33,6 +34,7 @@ def read(value: Any, resource: str) -> Credential:
             None if value["client"] is None else Client(**value["client"]),
             tuple(value["scopes"]),
             dict(value["entered"]),
+            value["asked"],
         )
     except (KeyError, TypeError) as error:
         # The error may quote a value: a name is all that is told.
