@@ -26,26 +26,26 @@ def server(auth: Auth) -> McpServer:
 
 
 @pytest.fixture
-def accounts(keeping: Keeping) -> Accounts:
+async def accounts(keeping: Keeping) -> Accounts:
     means: Any = None  # nothing is proved here but by identity
     return Accounts(means, IdentityTokens(SigningKeys(keeping.database, KeyRing.generate()), "https://gateway.example"))
 
 
-def test_a28_people_have_an_account_each_and_share_what_the_workspace_shares(accounts: Accounts) -> None:
+async def test_a28_people_have_an_account_each_and_share_what_the_workspace_shares(accounts: Accounts) -> None:
     own, shared, machine = server(AccountAuth()), server(AccountAuth(sharing="workspace")), server(MachineAuth())
     assert accounts.account(own, ADA) != accounts.account(own, BOB)
     assert accounts.account(shared, ADA) == accounts.account(shared, BOB) == ""
     assert accounts.account(machine, ADA) == accounts.account(machine, BOB) == ""
 
 
-def test_who_is_somebody_else_by_now_is_another_account_where_the_server_is_told_so(accounts: Accounts) -> None:
+async def test_who_is_somebody_else_by_now_is_another_account_where_the_server_is_told_so(accounts: Accounts) -> None:
     told = server(IdentityAuth({"X-Groups": "groups"}))
     before, after = accounts.account(told, ADA), accounts.account(told, replace(ADA, groups=("ops",)))
     assert before != after
     assert accounts.account(told, replace(ADA)) == before
 
 
-def test_each_kind_is_proved_in_its_way(accounts: Accounts) -> None:
+async def test_each_kind_is_proved_in_its_way(accounts: Accounts) -> None:
     assert isinstance(accounts.proof(server(AccountAuth()), ADA), Bearer)
     assert isinstance(accounts.proof(server(MachineAuth()), None), Bearer)
     assert isinstance(accounts.proof(server(OwnHeadersAuth({"X": "${person:x}"})), ADA), Entered)
