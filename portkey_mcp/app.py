@@ -58,13 +58,9 @@ from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
 from portkey_mcp.upstream.pool import LinkPool
 from portkey_mcp.vault.asked import ConnectLinks
-from portkey_mcp.vault.clients import Clients
+from portkey_mcp.vault.clients import DOCUMENT, Clients
 from portkey_mcp.vault.connecting import Connecting
-from portkey_mcp.vault.connections import Connections
-from portkey_mcp.vault.discovery import Discovery
-from portkey_mcp.vault.flows import Flows
 from portkey_mcp.vault.reaching import Reaching
-from portkey_mcp.vault.token_requests import TokenRequests
 
 log = logging.getLogger(__name__)
 
@@ -250,15 +246,9 @@ def _connecting(
     async def resolve(server: McpServer) -> tuple[str, Auth | None]:
         return (await registry.resolve(server)).url, await registry.resolved_auth(server)
 
-    return Connecting(
-        lambda: running.directory,
-        resolve,
-        Connections(database, keyring),
-        Flows(database, keyring),
-        Discovery(reaching),
-        Clients(database, keyring, reaching, oauth.addresses, lambda: f"{oauth.addresses.base}{connect.DOCUMENT}"),
-        TokenRequests(reaching),
-    )
+    document = f"{oauth.addresses.base}{DOCUMENT}" if oauth.addresses.is_secure else ""
+    clients = Clients(database, keyring, reaching, oauth.addresses, lambda: document)
+    return Connecting.of(database, keyring, reaching, clients, oauth.directory, resolve)
 
 
 def _beside(keepers: Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:

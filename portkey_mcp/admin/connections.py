@@ -47,7 +47,7 @@ class Account(BaseModel):
 
 
 class Removed(BaseModel):
-    """The account that was disconnected. `revoked`: whether it was ended at its issuer, too; null: nothing had to be."""
+    """What was disconnected. `revoked`: whether it was ended at its issuer, too; null: nothing had to be."""
 
     removed: str
     revoked: bool | None

@@ -51,9 +51,7 @@ async def _list(settings: Settings, workspace: str | None) -> list[dict[str, Any
 
 
 @app.command()
-def remove(
-    server: Server, workspace: Workspace, person: Person = "", config: Config = None, data: Data = None
-) -> None:
+def remove(server: Server, workspace: Workspace, person: Person = "", config: Config = None, data: Data = None) -> None:
     """Disconnect an account. A running gateway uses it no more within a second or two."""
     typer.echo(anyio.run(_remove, load(config, data), workspace, server, person))
 

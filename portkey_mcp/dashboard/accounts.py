@@ -50,7 +50,9 @@ async def accounts_of(connecting: Connecting, directory: Directory, who: Princip
     for left in await connecting.connections.of_subject(who.id):
         workspace, name, _ = left.place
         if (key := f"{workspace}/{name}") not in shown:
-            found.append(Account(key, name, workspace, "not used: the server is not there for you", "", "", True, False))
+            found.append(
+                Account(key, name, workspace, "not used: the server is not there for you", "", "", True, False)
+            )
     return found
 
 
@@ -125,7 +127,7 @@ def _words(ended: Disconnected) -> str:
         case True:
             more = f"It was revoked at {where}, too."
         case False:
-            more = f"{where} could not be told: to end it there, too, take this gateway's access away in your settings there."
+            more = f"{where} could not be told: to end it there, too, take this gateway out of your settings there."
         case None:
             more = "Nothing had to be revoked elsewhere. A key that you entered is still good: end it where you got it."
             if ended.connection.credential.issuer:

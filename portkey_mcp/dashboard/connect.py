@@ -23,15 +23,11 @@ from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import OwnHeadersAuth
 from portkey_mcp.vault.answering import NotConnected
 from portkey_mcp.vault.asked import ASKED, ConnectLinks
-from portkey_mcp.vault.clients import client_document
+from portkey_mcp.vault.clients import CALLBACK, DOCUMENT, client_document
 from portkey_mcp.vault.connectable import connect_problem, is_shared, rules, server_for
 from portkey_mcp.vault.connecting import Connecting, Prospect
 from portkey_mcp.vault.connection import Connection
 from portkey_mcp.vault.entering import NotEntered, asked_for
-
-CALLBACK: Final = "/oauth/callback"
-DOCUMENT: Final = "/oauth/client.json"
-"""Where the gateway says which OAuth client it is itself (draft-ietf-oauth-client-id-metadata-document)."""
 
 DONE: Final = "done"
 ENTER: Final = "enter."
@@ -106,7 +102,9 @@ class _Desk:
             return self._site.message(403, "Not from here", text)
         form = await fields(request)
         if form is None:
-            return self._site.message(400, "Not understood", "That was not the form of this page. Go back and try again.")
+            return self._site.message(
+                400, "Not understood", "That was not the form of this page. Go back and try again."
+            )
         try:
             visit = await self._visit(request, f"{workspace}/{server}".lower(), form)
             if isinstance(visit, Response):
@@ -261,7 +259,11 @@ class _Desk:
     def _connected(self, request: Request, who: Principal | None, connection: Connection) -> None:
         place = connection.place
         whose = "one person" if place.subject else "the workspace"
-        detail = {"for": whose, "issuer": connection.credential.issuer, "scopes": " ".join(connection.credential.scopes)}
+        detail = {
+            "for": whose,
+            "issuer": connection.credential.issuer,
+            "scopes": " ".join(connection.credential.scopes),
+        }
         said = {name: value for name, value in detail.items() if value}
         address = self._site.address_of(request.scope)
         self._note(Act("connect", who, "", address, place.workspace, place.server, detail=said))

@@ -52,7 +52,7 @@ class _Browser(NamedTuple):
 
 
 def router(site: Site, signed_in: SignedIn, grants: Grants, connecting: Connecting | None = None) -> APIRouter:
-    """The route of the front page. `grants` are what apps were allowed; `connecting` knows accounts at servers, if any."""
+    """The route of the front page. `grants` are what apps were allowed; `connecting` knows accounts, if any."""
     local = site.local
 
     async def show(request: Request) -> Response:

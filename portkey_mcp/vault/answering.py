@@ -35,9 +35,15 @@ class NotConnected(PortkeyError):
 _DENIED: Final = "You did not let this gateway in, or may not. Nothing was connected."
 _SCOPES: Final = "The authorization server does not give what was asked for. An admin can change that."
 _AGAIN: Final = "The authorization server could not do it just now. Try again soon."
-_UNKNOWN: Final = "The authorization server does not know this gateway any more. Please try again: it makes itself known anew."
-_SECRET: Final = "The authorization server does not take this gateway for what it says it is. An admin has to look at that."
-_CODE: Final = "The authorization server did not take its own answer back: too much time went by, or it was used. Try again."
+_UNKNOWN: Final = (
+    "The authorization server does not know this gateway any more. Please try again: it makes itself known anew."
+)
+_DISBELIEVED: Final = (
+    "The authorization server does not take this gateway for what it says it is. An admin has to look at that."
+)
+_CODE: Final = (
+    "The authorization server did not take its own answer back: too much time went by, or it was used. Try again."
+)
 _REFUSED: Final = "The authorization server refused."
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -77,7 +83,7 @@ def token_words(refusal: TokenRefused, *, registered: bool) -> tuple[str, str]:
     if refusal.error in ("invalid_client", "unauthorized_client") and registered:
         return _UNKNOWN, ""
     if refusal.error == "invalid_client":
-        return _SECRET, "Look at `client_id` and `client_secret` (or `private_key`) in the server's `auth`."
+        return _DISBELIEVED, "Look at `client_id` and `client_secret` (or `private_key`) in the server's `auth`."
     return refused_words(refusal.error, refusal.description)
 
 

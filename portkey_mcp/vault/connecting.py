@@ -18,6 +18,8 @@ from portkey_mcp.addresses import CONNECT, canonical
 from portkey_mcp.errors import Mistake, NotFetched, ProviderDown, TokenRefused
 from portkey_mcp.model import Directory, McpServer, Principal
 from portkey_mcp.proof import AccountAuth, Auth, OwnHeadersAuth
+from portkey_mcp.sealing import KeyRing
+from portkey_mcp.storage.database import Database
 from portkey_mcp.vault.answering import NotConnected, host_of, is_answered_by, quoted, refused_words, token_words
 from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connectable import connect_problem, fits, place_for, server_for
@@ -26,14 +28,17 @@ from portkey_mcp.vault.connections import Connections
 from portkey_mcp.vault.discovery import Discovery, Found
 from portkey_mcp.vault.entering import entered
 from portkey_mcp.vault.flows import Flow, Flows, new_verifier
+from portkey_mcp.vault.reaching import Reaching
 from portkey_mcp.vault.token_requests import TokenRequests
 
 log = logging.getLogger(__name__)
 
 Resolve = Callable[[McpServer], Awaitable[tuple[str, Auth | None]]]
-"""A server's URL and how the gateway proves itself there, without references; raises Mistake where one leads nowhere."""
+"""A server's URL and `auth`, without references; raises Mistake where one leads nowhere."""
 
-_STALE: Final = "This was begun too long ago, was used already, or was not begun here. Please connect the account again."
+_STALE: Final = (
+    "This was begun too long ago, was used already, or was not begun here. Please connect the account again."
+)
 _OTHERS: Final = "This was begun by somebody else, or you were signed out meanwhile. Nothing was connected."
 _MIXED: Final = (
     "The answer does not come from the authorization server that you were sent to, so it was not used (RFC 9207). "
@@ -43,7 +48,7 @@ _MIXED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """Where connecting an account would lead, for a person to look at first. `scopes` are all that would be asked for."""
+    """Where connecting would lead, for a person to look at first. `scopes` are all that would be asked for."""
 
     server: McpServer
     url: str
@@ -100,6 +105,20 @@ class Connecting:
         self._discovery = discovery
         self._clients = clients
         self._tokens = tokens
+
+    @classmethod
+    def of(
+        cls,
+        database: Database,
+        keyring: KeyRing,
+        reaching: Reaching,
+        clients: Clients,
+        directory: Callable[[], Directory],
+        resolve: Resolve,
+    ) -> "Connecting":
+        """One with everything of its own that it needs."""
+        connections, flows = Connections(database, keyring), Flows(database, keyring)
+        return cls(directory, resolve, connections, flows, Discovery(reaching), clients, TokenRequests(reaching))
 
     async def connected(self, server: McpServer, who: Principal) -> tuple[Connection | None, bool]:
         """The connection that a principal uses at a server, and whether it is good for it as it is now.

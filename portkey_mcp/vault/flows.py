@@ -35,8 +35,9 @@ class Flow:
     """One person on their way.
 
     `place` is where the account will be, `person` the id of who began. `endpoint` names the only issuer who may answer,
-    `says_issuer` whether it promised to say so itself (RFC 9207); `is_named` false: nobody knows its name. `url` is the MCP server's, `resource` the value of
-    RFC 8707, empty where none is sent. `scopes` are those asked for, `onto` the path to go on to, or empty.
+    `says_issuer` whether it promised to say so itself (RFC 9207); `is_named` false: nobody knows its name. `url` is the
+    MCP server's, `resource` the value of RFC 8707, empty where none is sent. `scopes` are those asked for, `onto` is
+    the path to go on to, or empty.
     """
 
     place: Place
