@@ -18,6 +18,9 @@ PROTECTED: Final = "/.well-known/oauth-protected-resource"
 JOIN: Final = "/ui/join/"
 """Where invitations are opened, below the public URL; the invitation's token comes behind it."""
 
+CONNECT: Final = "/connect/"
+"""Where accounts at servers are connected, below the public URL; `workspace/server` comes behind it."""
+
 KEYS: Final = "_key"
 """First segment of the same endpoints for clients that have an API key, where nothing speaks of OAuth."""
 
@@ -100,6 +103,10 @@ class Addresses:
     def invitation(self, token: str) -> str:
         """The link of an invitation."""
         return f"{self.base}{JOIN}{token}"
+
+    def connecting(self, key: str) -> str:
+        """The page where an account at a server is connected; `key` is `workspace/server`."""
+        return f"{self.base}{CONNECT}{key}"
 
     def of_alias(self, alias: str) -> str:
         """The origin of a host alias: it has scheme and port of the public URL."""

@@ -17,7 +17,7 @@ from portkey_mcp import __version__
 from portkey_mcp.activity.audit import Audit
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.admin import api as admin
-from portkey_mcp.dashboard import approve, apps, consent, front, join, sign_in, sso
+from portkey_mcp.dashboard import accounts, approve, apps, connect, consent, front, join, sign_in, sso
 from portkey_mcp.dashboard.pages import Site
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.egress import Egress
@@ -42,12 +42,13 @@ from portkey_mcp.identity.jwks import KeySets
 from portkey_mcp.identity.oidc import SingleSignOn
 from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.keepers import Keepers
-from portkey_mcp.model import Directory, Principal
+from portkey_mcp.model import Directory, McpServer, Principal
 from portkey_mcp.oauth import endpoints
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.enterprise import Enterprises
 from portkey_mcp.oauth.server import OAuthServer
+from portkey_mcp.proof import Auth
 from portkey_mcp.registry.provisioning import Provisioning
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
@@ -56,6 +57,10 @@ from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
 from portkey_mcp.upstream.pool import LinkPool
+from portkey_mcp.vault.asked import ConnectLinks
+from portkey_mcp.vault.clients import DOCUMENT, Clients
+from portkey_mcp.vault.connecting import Connecting
+from portkey_mcp.vault.reaching import Reaching
 from portkey_mcp.vault.signing import SigningKeys
 
 log = logging.getLogger(__name__)
@@ -157,7 +162,8 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
         identity.accept(ForeignTokens(lambda: provisioning.trust, Fetching(), keys).verify)  # last: it asks others
-        keepers = Keepers.of(database, keyring, registry, identity, audit, oauth)
+        connecting = _connecting(database, keyring, registry, provisioning, running, oauth)
+        keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, connecting)
         async with (
             SqliteCounter(database.path) as counter,
             LinkPool(resolve=registry.resolve) as links,
@@ -228,6 +234,25 @@ def _oauth(
     return made
 
 
+def _connecting(
+    database: Database,
+    keyring: KeyRing,
+    registry: Registry,
+    provisioning: Provisioning,
+    running: _Running,
+    oauth: OAuthServer,
+) -> Connecting:
+    """What connects people's accounts at servers."""
+    reaching = Reaching(running.egress, lambda: provisioning.trust.networks)
+
+    async def resolve(server: McpServer) -> tuple[str, Auth | None]:
+        return (await registry.resolve(server)).url, await registry.resolved_auth(server)
+
+    document = f"{oauth.addresses.base}{DOCUMENT}" if oauth.addresses.is_secure else ""
+    clients = Clients(database, keyring, reaching, oauth.addresses, lambda: document)
+    return Connecting.of(database, keyring, reaching, clients, oauth.directory, resolve)
+
+
 def _beside(keepers: Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
     """What goes on beside the calls, without end."""
     return [
@@ -263,11 +288,15 @@ def _mount(
     single = SingleSignOn(PendingSignIns(keyring))
     control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust, oauth.note))
     control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
-    control.include_router(front.router(site, signed_in, oauth.grants))
+    connecting = keepers.connecting
+    links = ConnectLinks(keyring, oauth.addresses)
+    control.include_router(connect.router(site, signed_in, connecting, links, oauth.note))
+    control.include_router(accounts.router(site, signed_in, connecting, oauth.note))
+    control.include_router(front.router(site, signed_in, oauth.grants, connecting))
     control.include_router(apps.router(site, signed_in, oauth))
     control.include_router(endpoints.keys_router(oauth, signing.published))
     if not is_open:
-        control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
+        control.include_router(consent.router(site, signed_in, Authorizing(oauth, connecting.next_step), keyring))
         control.include_router(endpoints.router(oauth, Enterprises(oauth, keepers.identity.logins, keys).exchange))
     services = admin.Services(
         keepers.registry,
@@ -280,6 +309,7 @@ def _mount(
         oauth.grants,
         oauth.addresses,
         oauth.note,
+        connecting,
     )
     control.include_router(
         admin.router(services, authenticate, oauth.directory, site.origin, oauth.address_of, oauth.note)
@@ -335,11 +365,6 @@ async def _follow(keepers: Keepers, links: LinkPool, running: _Running) -> None:
                 if now is None or now.servers.get(name) != server:
                     await links.forget(server.key)
         running.changes.tell()
-
-
-async def _nothing_else(_: Principal, __: str) -> str:
-    """What a person has to do before a client can use a server: nothing, as long as servers know no accounts."""
-    return ""
 
 
 async def _local(_: Mapping[str, str]) -> Principal:

@@ -14,6 +14,7 @@ from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
+from portkey_mcp.vault.connecting import Connecting
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Keepers:
     record: Record
     audit: Audit
     oauth: OAuthServer
+    connecting: Connecting
 
     @classmethod
     def of(
@@ -39,6 +41,7 @@ class Keepers:
         identity: Identity,
         audit: Audit,
         oauth: OAuthServer,
+        connecting: Connecting,
     ) -> "Keepers":
         return cls(
             registry,
@@ -50,6 +53,7 @@ class Keepers:
             Record(database),
             audit,
             oauth,
+            connecting,
         )
 
     async def directory(self) -> Directory:
@@ -71,6 +75,8 @@ class Keepers:
         await self.sessions.tidy()
         await self.identity.invitations.tidy()
         await self.oauth.tidy()
+        await self.connecting.flows.tidy()
+        await self.connecting.connections.tidy()
 
     async def flush(self) -> None:
         """Write what waits, at the end; first what cannot fail."""

@@ -23,6 +23,9 @@ ACTS: Final[Mapping[str, str]] = {
     "person": "an account was made, disabled, enabled or removed",
     "member": "somebody became a member, got another role or other groups, or left",
     "invitation": "somebody was invited, or an invitation was taken back or used",
+    "connect": "somebody connected an account at a server, or tried to",
+    "disconnect": "an account at a server was disconnected",
+    "connection_ended": "a server's account ended by itself: its authorization server takes it no more",
 }
 """Every act there is, and what it says."""
 

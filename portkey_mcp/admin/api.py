@@ -13,6 +13,7 @@ from portkey_mcp import __version__
 from portkey_mcp.activity.acts import Note, forgotten
 from portkey_mcp.admin.approvals import ApprovalsDesk
 from portkey_mcp.admin.audit import AuditDesk
+from portkey_mcp.admin.connections import ConnectionsDesk
 from portkey_mcp.admin.definitions import DefinitionsDesk
 from portkey_mcp.admin.desk import Authenticate, Desk
 from portkey_mcp.admin.explain import ExplainDesk
@@ -82,7 +83,7 @@ def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
     """Path below a workspace, method, and who answers."""
     policy, definitions, approvals = PolicyDesk(services), DefinitionsDesk(services), ApprovalsDesk(services)
     people, invitations, keys = PeopleDesk(services), InvitationsDesk(services), KeysDesk(services)
-    grants = GrantsDesk(services)
+    grants, connections = GrantsDesk(services), ConnectionsDesk(services)
     return [
         ("/people", "GET", people.list_people),
         ("/people", "POST", people.add_person),
@@ -96,6 +97,8 @@ def _table(services: Services) -> list[tuple[str, str, Callable[..., Any]]]:
         ("/keys/{ident}", "DELETE", keys.revoke_key),
         ("/grants", "GET", grants.list_grants),
         ("/grants/{ident}", "DELETE", grants.end_grant),
+        ("/connections", "GET", connections.list_connections),
+        ("/connections/{server}/{subject}", "DELETE", connections.remove_connection),
         ("/policy", "GET", policy.read_policy),
         ("/policy", "PUT", policy.save_policy),
         ("/policy", "PATCH", policy.change_policy),

@@ -20,6 +20,7 @@ from portkey_mcp.policy.terms import Terms
 from portkey_mcp.registry.definitions import Definitions, DefinitionVersion
 from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.registry import Registry
+from portkey_mcp.vault.connecting import Connecting
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Services:
     grants: Grants
     addresses: Addresses = field(default_factory=lambda: Addresses(""))
     note: Note = forgotten
+    connecting: Connecting | None = None
+    """Accounts at servers; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

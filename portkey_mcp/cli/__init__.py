@@ -11,6 +11,7 @@ from portkey_mcp import __version__
 from portkey_mcp.cli import (
     approvals,
     audit,
+    connections,
     db,
     doctor,
     files,
@@ -41,6 +42,7 @@ app.command()(doctor.doctor)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(servers.app, name="servers")
 app.add_typer(keys.app, name="keys")
+app.add_typer(connections.app, name="connections")
 people.app.command()(invitations.invite)
 people.app.command()(invitations.invitations)
 people.app.command()(invitations.uninvite)

@@ -16,6 +16,7 @@ from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import Settings
 from portkey_mcp.storage.database import Database
+from portkey_mcp.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Stores:
     database: Database
     """For the rooms that only some commands ask."""
     audit: Audit
+    keyring: KeyRing
+    """For what is kept sealed."""
+    trust: Trust
+    """What the file says of whom the gateway trusts."""
 
     def note(self, act: Act) -> None:
         """Take note of an act: of whoever runs the command, unless it says whose. Written when the command ends."""
@@ -67,11 +72,12 @@ async def opened(settings: Settings) -> AsyncIterator[Stores]:
     try:
         keyring = KeyRing.of(settings.data, settings.secret_keys.get_secret_value())
         registry, identity = Registry(database, keyring), Identity(database)
+        provisioning = Provisioning(registry, identity)
         if settings.config is not None:
-            await Provisioning(registry, identity).apply(settings.config)
+            await provisioning.apply(settings.config)
         audit = Audit(database)
         try:
-            yield Stores(registry, identity, Policies(database), database, audit)
+            yield Stores(registry, identity, Policies(database), database, audit, keyring, provisioning.trust)
         finally:
             await audit.flush()
     finally:

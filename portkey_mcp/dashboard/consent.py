@@ -12,12 +12,11 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import RedirectResponse
 
 from portkey_mcp.addresses import alias_of
 from portkey_mcp.approval.question import named
 from portkey_mcp.dashboard.forms import AUTHORIZE, fields, is_ours
-from portkey_mcp.dashboard.pages import AWAY, SIGN_IN, Site
+from portkey_mcp.dashboard.pages import SIGN_IN, Site, away
 from portkey_mcp.dashboard.signed_in import SignedIn
 from portkey_mcp.errors import StoreDown
 from portkey_mcp.model import Principal
@@ -67,7 +66,7 @@ class _Desk:
         if (alias := alias_of(request.headers.get("host", ""), directory.hosts)) in directory.key_hosts:
             return self._site.message(404, "Nothing here", "At this address apps come with an API key.")
         if alias:
-            return _away(f"{self._site.addresses.base}{AUTHORIZE}?{query}&{urlencode({VIA: alias})}", 302)
+            return away(f"{self._site.addresses.base}{AUTHORIZE}?{query}&{urlencode({VIA: alias})}", 302)
         try:
             checked = await self._authorizing.check(query)
             return await self._next(request, checked, query)
@@ -105,17 +104,17 @@ class _Desk:
         if who is None:
             if silent:
                 refusal = OAuthRefusal("login_required", "nobody is signed in")
-                return _away(self._authorizing.deny(checked, None, refusal, address), 302)
+                return away(self._authorizing.deny(checked, None, refusal, address), 302)
             return self._site.onward(f"{SIGN_IN}?next={quote(f'{AUTHORIZE}?{query}', safe='')}")
         choices = self._authorizing.choices(asking, who)
         if not choices:
             return self._nothing(checked, who, address)
         agreed = await self._agreed(checked, who, choices, query)
         if agreed is not None:
-            return _away(await self._authorizing.allow(checked, who, agreed, address), 302)
+            return away(await self._authorizing.allow(checked, who, agreed, address), 302)
         if silent:
             refusal = OAuthRefusal("consent_required", "the person has to allow it first")
-            return _away(self._authorizing.deny(checked, who, refusal, address), 302)
+            return away(self._authorizing.deny(checked, who, refusal, address), 302)
         return self._page(checked, who, choices, query)
 
     async def _agreed(self, checked: Checked, who: Principal, choices: list[Choice], query: str) -> Choice | None:
@@ -139,7 +138,7 @@ class _Desk:
         chosen = form.get("choice", "") if len(choices) > 1 else choices[0].reach if choices else ""
         choice = next((one for one in choices if one.reach == chosen), None)
         if form.get("decision") == "deny":
-            return _away(self._authorizing.deny(checked, who, DENIED, address))
+            return away(self._authorizing.deny(checked, who, DENIED, address))
         if not choices:
             return self._nothing(checked, who, address)
         if form.get("decision") != "allow" or choice is None:
@@ -148,7 +147,7 @@ class _Desk:
         if step := await self._authorizing.next_step(who, choice.reach):
             onto = f"{AUTHORIZE}?{query}&{AGREED}={self._ticket(who, query, _agreed_to(choice))}"
             return self._site.onward(f"{step}?next={quote(onto, safe='')}")
-        return _away(await self._authorizing.allow(checked, who, choice, address))
+        return away(await self._authorizing.allow(checked, who, choice, address))
 
     def _page(self, checked: Checked, who: Principal, choices: list[Choice], query: str, error: str = "") -> Response:
         asking, client = checked.asking, checked.asking.client
@@ -175,7 +174,7 @@ class _Desk:
         """The person is known, and what the app asks for does not exist for them."""
         back = self._authorizing.deny(checked, who, NOTHING, address)
         if "none" in checked.asking.prompt:
-            return _away(back, 302)
+            return away(back, 302)
         return self._site.page("no_access.html", 403, who=named(who.name), back=back, to=host_of(back))
 
     async def _sent_back(self, request: Request, refusal: SentBack) -> Response:
@@ -185,7 +184,7 @@ class _Desk:
         wherever they like (RFC 9700, 4.11.2).
         """
         if refusal.client.kind == "declared" or await self._signed_in.who(request) is not None:
-            return _away(refusal.url, 302)
+            return away(refusal.url, 302)
         return self._site.page("sent_back.html", 400, why=str(refusal), back=refusal.url, to=host_of(refusal.url))
 
     def _ticket(self, who: Principal, query: str, what: str) -> str:
@@ -206,10 +205,3 @@ def _agreed_to(choice: Choice) -> str:
 
 def _digest(query: str) -> str:
     return hashlib.sha256(query.encode()).hexdigest()
-
-
-def _away(url: str, status: int = 303) -> RedirectResponse:
-    """Send the browser to another site, with a GET; it is told nothing of where from."""
-    answer = RedirectResponse(url, status, {**AWAY, "Referrer-Policy": "no-referrer"})
-    answer.headers["Location"] = url  # as it is: what was registered may not be written anew
-    return answer

@@ -13,7 +13,7 @@ from fastapi import Request
 LARGEST_FORM: Final = 64 * 1024
 """Bytes: a few short fields, and what an app wants to be told again. Anybody may send a form, so no more is read."""
 
-MOST_FIELDS: Final = 8
+MOST_FIELDS: Final = 32
 
 FRONT: Final = "/ui/"
 """The front page: where one goes on when nothing better is known."""
@@ -22,7 +22,9 @@ AUTHORIZE: Final = "/authorize"
 """Where OAuth clients send people (RFC 6749, section 3.1)."""
 
 LONGEST_PATH: Final = 12_000
-OWN_PATH: Final = re.compile(r"(?:/ui/(?:[A-Za-z0-9_~-]+/)*[A-Za-z0-9_~-]*|/authorize)(?:\?[!-\[\]-~]*)?")
+OWN_PATH: Final = re.compile(
+    r"(?:/ui/(?:[A-Za-z0-9_~-]+/)*[A-Za-z0-9_~-]*|/authorize|/connect/[a-z0-9-]+/[a-z0-9_-]+)(?:\?[!-\[\]-~]*)?"
+)
 """A page of ours and its query. No dots, percent signs or backslashes in the path: browsers read it as it is."""
 
 

@@ -1,4 +1,4 @@
-"""The front page, `/ui/`: who is signed in, what they may do where, which apps they let in, and the way out."""
+"""The front page, `/ui/`: who is signed in, what they may do where, their accounts at servers, their apps."""
 
 from typing import Final, NamedTuple
 
@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from portkey_mcp.approval.question import named
+from portkey_mcp.dashboard.accounts import accounts_of
 from portkey_mcp.dashboard.apps import apps_of
 from portkey_mcp.dashboard.forms import FRONT
 from portkey_mcp.dashboard.pages import SIGN_IN, Site
@@ -14,6 +15,7 @@ from portkey_mcp.errors import StoreDown
 from portkey_mcp.identity.sessions import BrowserSession
 from portkey_mcp.model import Directory, Principal
 from portkey_mcp.oauth.grants import Grants
+from portkey_mcp.vault.connecting import Connecting
 
 BROWSERS: Final = (
     ("Edg", "Edge"),
@@ -49,8 +51,8 @@ class _Browser(NamedTuple):
     is_this: bool
 
 
-def router(site: Site, signed_in: SignedIn, grants: Grants) -> APIRouter:
-    """The route of the front page. `grants` are what apps were allowed."""
+def router(site: Site, signed_in: SignedIn, grants: Grants, connecting: Connecting | None = None) -> APIRouter:
+    """The route of the front page. `grants` are what apps were allowed; `connecting` knows accounts, if any."""
     local = site.local
 
     async def show(request: Request) -> Response:
@@ -60,6 +62,7 @@ def router(site: Site, signed_in: SignedIn, grants: Grants) -> APIRouter:
                 return site.onward(SIGN_IN)
             sessions = [] if local else await signed_in.sessions(request, principal)
             apps = [] if local else apps_of(await grants.of_person(principal.id))
+            accounts = await accounts_of(connecting, site.directory(), principal) if connecting else []
         except StoreDown:
             return site.store_down("Nothing can be shown")
         return site.page(
@@ -67,6 +70,7 @@ def router(site: Site, signed_in: SignedIn, grants: Grants) -> APIRouter:
             who=named(principal.name),
             is_local=local is not None,
             places=_places(principal, site.directory()),
+            accounts=accounts,
             apps=apps,
             browsers=[_browser(one) for one in sessions],
         )

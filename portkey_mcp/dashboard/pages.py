@@ -88,6 +88,13 @@ class Site:
         return RedirectResponse(f"{self.addresses.prefix}{path}", 303, HEADERS)
 
 
+def away(url: str, status: int = 303) -> RedirectResponse:
+    """Send the browser to another site, with a GET; it is told nothing of where from."""
+    answer = RedirectResponse(url, status, {**AWAY, "Referrer-Policy": "no-referrer"})
+    answer.headers["Location"] = url  # as it is: what was registered may not be written anew
+    return answer
+
+
 def files() -> APIRouter:
     """The route of the files that pages load."""
     router = APIRouter()
