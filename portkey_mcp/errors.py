@@ -16,6 +16,7 @@ PortkeyError
 ├── ProviderDown         an identity provider gave no answer, or none that says anything
 ├── TokenRefused         an authorization server gives the gateway no token, and says so
 ├── NotFetched           a URL that came from outside was not asked, or gave no answer that may be used
+│   └── Unreachable      who was to be asked did not answer; asking again later may help
 ├── ConnectNeeded        the server wants an account, and none that is good is connected
 ├── SignInNeeded         the server takes a person's single sign-on, and theirs is none that is good any more
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
@@ -169,6 +170,13 @@ class NotFetched(PortkeyError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class Unreachable(NotFetched):
+    """Nobody answered: the name has no address, no connection came about, it broke off, or time was over."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, inside=True)
 
 
 @dataclass
