@@ -21,7 +21,7 @@ from portkey_mcp.vault.connection import Client, Credential, Endpoint
 from portkey_mcp.vault.discovery import Discovery, Found
 from portkey_mcp.vault.identity_tokens import IdentityTokens
 from portkey_mcp.vault.sign_in_tokens import SignInTokens
-from portkey_mcp.vault.token_requests import TokenRequests
+from portkey_mcp.vault.token_requests import ACCESS_TOKEN, JWT, TokenRequests
 
 MachineKind = MachineAuth | WorkloadAuth | ExchangeAuth | EnterpriseAuth
 
@@ -30,11 +30,9 @@ JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 """Grants (RFC 6749, section 4.4; RFC 7523, section 2.1; RFC 8693, section 2.1)."""
 
-ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a kind
 ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - the name of a kind
-JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 ID_JAG: Final = "urn:ietf:params:oauth:token-type:id-jag"
-"""Kinds of tokens (RFC 8693, section 3; SEP-990)."""
+"""Further kinds of tokens (RFC 8693, section 3; SEP-990)."""
 
 
 class ProviderMetadata(Protocol):

@@ -40,6 +40,9 @@ _PLAIN: Final = frozenset(
 )
 """Members of a form that may be repeated in an error."""
 
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a kind
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+
 _TOKEN: Final = re.compile(r"[!-~]+")
 _ERROR: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 _SECONDS: Final = re.compile(r"\s*-?\d{1,15}(\.\d*)?\s*")
@@ -127,6 +130,7 @@ def _read(answer: Fetched, key: str, wanted: str, secrets: Iterable[str], now: d
         raise _refused(error, members.get("error_description"), secrets)
     if answer.status != 200:
         raise NotFetched(f"the token endpoint of {host} answered with status {answer.status} and does not say why")
+    _check_issued(members, wanted, host)
     kind = _kind(members, key, wanted, host)
     return Tokens(
         access=_access(members, host),
@@ -179,6 +183,16 @@ def _kind(members: Mapping[str, Any], key: str, wanted: str, host: str) -> Liter
     if kind == "dpop" and key:
         return "DPoP"
     raise NotFetched(f"{host} gave a token of a type that is not known here: it says {kind[:40] or 'none'}")
+
+
+def _check_issued(members: Mapping[str, Any], wanted: str, host: str) -> None:
+    """Refuse another kind of token than was asked for (RFC 8693, section 2.2.1): it may be for other eyes.
+
+    Of access tokens some do not say that they are, and some say that they are JWTs; then both is true.
+    """
+    said = _text(members.get("issued_token_type"))
+    if wanted and said != wanted and not (wanted == ACCESS_TOKEN and said in ("", JWT)):
+        raise NotFetched(f"{host} gave another kind of token than was asked for: it says {said[:100] or 'none'}")
 
 
 def _expires(said: object, now: datetime) -> datetime | None:

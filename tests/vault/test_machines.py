@@ -29,10 +29,10 @@ from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connection import Credential
 from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.identity_tokens import IdentityTokens
-from portkey_mcp.vault.machines import ACCESS_TOKEN, EXCHANGE, ID_JAG, ID_TOKEN, JWT, JWT_BEARER, MachineKind, Machines
+from portkey_mcp.vault.machines import EXCHANGE, ID_JAG, ID_TOKEN, JWT_BEARER, MachineKind, Machines
 from portkey_mcp.vault.sign_in_tokens import SignInTokens
 from portkey_mcp.vault.signing import SigningKeys
-from portkey_mcp.vault.token_requests import TokenRequests
+from portkey_mcp.vault.token_requests import ACCESS_TOKEN, JWT, TokenRequests
 from portkey_mcp.wire import Json
 from tests.storage.conftest import database
 from tests.vault.outside_server import Heard, OutsideServer, outside_server, reaching
