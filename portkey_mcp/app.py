@@ -36,6 +36,7 @@ from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
 from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
+from portkey_mcp.identity.discovery import Discovery
 from portkey_mcp.identity.fetching import Fetching
 from portkey_mcp.identity.foreign import ForeignTokens
 from portkey_mcp.identity.jwks import KeySets
@@ -57,11 +58,7 @@ from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
 from portkey_mcp.upstream.pool import LinkPool
-from portkey_mcp.vault.asked import ConnectLinks
-from portkey_mcp.vault.clients import DOCUMENT, Clients
-from portkey_mcp.vault.connecting import Connecting
-from portkey_mcp.vault.reaching import Reaching
-from portkey_mcp.vault.signing import SigningKeys
+from portkey_mcp.vault.vault import Around, Vault
 
 log = logging.getLogger(__name__)
 
@@ -162,11 +159,14 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
         identity.accept(ForeignTokens(lambda: provisioning.trust, Fetching(), keys).verify)  # last: it asks others
-        connecting = _connecting(database, keyring, registry, provisioning, running, oauth)
-        keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, connecting)
+        vault, single = _vault(
+            database, keyring, registry, provisioning, running, oauth, Discovery(Fetching())
+        )
+        keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, vault)
         async with (
             SqliteCounter(database.path) as counter,
-            LinkPool(resolve=registry.resolve) as links,
+            anyio.create_task_group() as refreshing,
+            LinkPool(registry.resolve, vault.accounts(refreshing)) as links,
             anyio.create_task_group() as tasks,
         ):
             parking = Parking(keyring, tasks)
@@ -194,8 +194,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             )
             running.directory = await keepers.directory()
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
-            signing = SigningKeys(database, keyring)
-            _mount(settings, running, control, exchange, keepers, counter, keyring, keys, signing)
+            _mount(settings, running, control, exchange, keepers, counter, keyring, keys, single)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -234,23 +233,23 @@ def _oauth(
     return made
 
 
-def _connecting(
+def _vault(
     database: Database,
     keyring: KeyRing,
     registry: Registry,
     provisioning: Provisioning,
     running: _Running,
     oauth: OAuthServer,
-) -> Connecting:
-    """What connects people's accounts at servers."""
-    reaching = Reaching(running.egress, lambda: provisioning.trust.networks)
+    providers: Discovery,
+) -> tuple[Vault, SingleSignOn]:
+    """What keeps people's accounts at servers, and the single sign-on that some of them come from."""
 
-    async def resolve(server: McpServer) -> tuple[str, Auth | None]:
+    async def resolved(server: McpServer) -> tuple[str, Auth | None]:
         return (await registry.resolve(server)).url, await registry.resolved_auth(server)
 
-    document = f"{oauth.addresses.base}{DOCUMENT}" if oauth.addresses.is_secure else ""
-    clients = Clients(database, keyring, reaching, oauth.addresses, lambda: document)
-    return Connecting.of(database, keyring, reaching, clients, oauth.directory, resolve)
+    single = SingleSignOn(PendingSignIns(keyring), discovery=providers)
+    around = Around(oauth.directory, resolved, lambda: provisioning.trust, providers.metadata, single.renew)
+    return Vault(database, keyring, running.egress, oauth.addresses, around), single
 
 
 def _beside(keepers: Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
@@ -274,7 +273,7 @@ def _mount(
     counter: SqliteCounter,
     keyring: KeyRing,
     keys: KeySets,
-    signing: SigningKeys,
+    single: SingleSignOn,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
@@ -285,19 +284,18 @@ def _mount(
     signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
     control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
-    single = SingleSignOn(PendingSignIns(keyring))
-    control.include_router(sso.router(site, signed_in, keepers.identity.logins, single, oauth.trust, oauth.note))
+    vault, logins = keepers.vault, keepers.identity.logins
+    control.include_router(sso.router(site, signed_in, logins, single, oauth.trust, oauth.note, vault.sign_ins.keep))
     control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
-    connecting = keepers.connecting
-    links = ConnectLinks(keyring, oauth.addresses)
-    control.include_router(connect.router(site, signed_in, connecting, links, oauth.note))
+    connecting = vault.connecting
+    control.include_router(connect.router(site, signed_in, connecting, vault.links, oauth.note))
     control.include_router(accounts.router(site, signed_in, connecting, oauth.note))
     control.include_router(front.router(site, signed_in, oauth.grants, connecting))
     control.include_router(apps.router(site, signed_in, oauth))
-    control.include_router(endpoints.keys_router(oauth, signing.published))
+    control.include_router(endpoints.keys_router(oauth, vault.signing.published))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, connecting.next_step), keyring))
-        control.include_router(endpoints.router(oauth, Enterprises(oauth, keepers.identity.logins, keys).exchange))
+        control.include_router(endpoints.router(oauth, Enterprises(oauth, logins, keys).exchange))
     services = admin.Services(
         keepers.registry,
         keepers.identity,
@@ -356,6 +354,7 @@ async def _follow(keepers: Keepers, links: LinkPool, running: _Running) -> None:
     async for _ in keepers.registry.revisions(LOOK_EVERY):
         keepers.sessions.forget()
         keepers.oauth.tokens.forget()
+        keepers.vault.forget()
         before, after = running.directory, await keepers.directory()
         await keepers.identity.refresh()
         running.directory = after

@@ -14,7 +14,7 @@ from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
-from portkey_mcp.vault.connecting import Connecting
+from portkey_mcp.vault.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Keepers:
     record: Record
     audit: Audit
     oauth: OAuthServer
-    connecting: Connecting
+    vault: Vault
 
     @classmethod
     def of(
@@ -41,7 +41,7 @@ class Keepers:
         identity: Identity,
         audit: Audit,
         oauth: OAuthServer,
-        connecting: Connecting,
+        vault: Vault,
     ) -> "Keepers":
         return cls(
             registry,
@@ -53,7 +53,7 @@ class Keepers:
             Record(database),
             audit,
             oauth,
-            connecting,
+            vault,
         )
 
     async def directory(self) -> Directory:
@@ -75,8 +75,7 @@ class Keepers:
         await self.sessions.tidy()
         await self.identity.invitations.tidy()
         await self.oauth.tidy()
-        await self.connecting.flows.tidy()
-        await self.connecting.connections.tidy()
+        await self.vault.tidy()
 
     async def flush(self) -> None:
         """Write what waits, at the end; first what cannot fail."""
