@@ -26,6 +26,7 @@ from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.caller import address_of
 from portkey_mcp.gateway.changes import Changes
+from portkey_mcp.gateway.connecting import Connecting
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.entrance import Entrance
 from portkey_mcp.gateway.exchange import Exchange
@@ -176,6 +177,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                     resumes=parking.resumes,
                 ),
                 pins=keepers.definitions,
+                connecting=Connecting(running.changes),
                 note=keepers.record.note,
             )
             exchange = Exchange(

@@ -33,11 +33,11 @@ def forwarded(server: McpServer, call: Call) -> dict[str, str]:
         if value is None or not _may_pass(name) or not _may_pass(there):
             continue
         value = _text(value)
-        room -= len(there) + len(value.encode("utf-8", "surrogatepass"))
-        if room < 0:
-            break
-        if is_sendable(value) and value.isprintable() and not any(secret in value for secret in secrets):
-            passed[there] = value
+        size = len(there) + len(value.encode())
+        if size > room or not is_sendable(value) or any(secret in value for secret in secrets):
+            continue
+        passed[there] = value
+        room -= size
     return passed
 
 

@@ -146,6 +146,17 @@ class Leg:
         own = terms if task is None else self.terms_of_task(task)
         return None if own is None else told(own, message)
 
+    async def account_pause(self, seconds: float) -> None:
+        """Wait for so long, or until an account may have been connected."""
+        await self._means.connecting.pause(seconds)
+
+    def missed(self) -> None:
+        """The server was out of reach for a while: its lists may have changed, where accounts are told for this one."""
+        if self.server.auth is None:
+            self.lists_changed()
+        else:
+            self.stirred()
+
     def heard(self, message: Json) -> None:
         """Take note of what the server tells, whoever it is told."""
         if message.get("method") in LIST_CHANGED:

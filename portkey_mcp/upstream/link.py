@@ -44,8 +44,9 @@ class Link(Protocol):
 
         Notifications and server requests that belong to it are handed over in wire order; all notifications have
         been awaited when the result is returned, none comes after. `headers` are the HTTP headers of this very
-        request: `Mcp-Param-*` of a modern call, and what is forwarded; ignored where there is no HTTP. Cancelling the awaiting task cancels the request upstream in the
-        era's own way, and only it: legacy and stdio send `notifications/cancelled`, modern HTTP closes the stream.
+        request: `Mcp-Param-*` of a modern call, and what is forwarded; ignored where there is no HTTP. Cancelling the
+        awaiting task cancels the request upstream in the era's own way, and only it: legacy and stdio send
+        `notifications/cancelled`, modern HTTP closes the stream.
 
         Raises:
             UpstreamError: the upstream answered with a JSON-RPC error.

@@ -111,7 +111,7 @@ class LinkPool:
         await asyncio.gather(*(holdings.close() for holdings in gone))
 
     async def forget_account(self, key: str, account: str) -> None:
-        """Close every link of one account at a server at once: it was connected, or disconnected. Unknown ones are fine.
+        """Close every link of one account at once: it was connected, or disconnected. Unknown ones are fine.
 
         Those who attend are served anew, as soon as the account is good again.
         """
@@ -139,10 +139,10 @@ class LinkPool:
         """
         for place, holdings in list(self._holdings.items()):
             await holdings.tidy(now, self._idle_after)
-            if holdings.server.auth is not None and self._holdings.get(place) is holdings:
-                if holdings.is_forgotten(now, self._idle_after):
-                    del self._holdings[place]
-                    await holdings.close()
+            of_account = holdings.server.auth is not None and self._holdings.get(place) is holdings
+            if of_account and holdings.is_forgotten(now, self._idle_after):
+                del self._holdings[place]
+                await holdings.close()
         for holdings in list(self._retired):
             await holdings.tidy(now, 0.0)
             if not holdings.slots:

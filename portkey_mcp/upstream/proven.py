@@ -1,4 +1,4 @@
-"""The exchange with a server that wants each request to prove itself: headers of an account, and other ones when refused.
+"""The exchange with a server that each request proves itself to: by headers of an account, and others when refused.
 
 A request that is answered 401 or 403 has not run, so it may be sent again, whatever it asks for.
 """
