@@ -26,6 +26,7 @@ from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.caller import address_of
 from portkey_mcp.gateway.changes import Changes
+from portkey_mcp.gateway.connecting import Connecting
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.entrance import Entrance
 from portkey_mcp.gateway.exchange import Exchange
@@ -159,9 +160,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
         refuse_open_gateway(settings)
         oauth = _oauth(settings, database, identity, provisioning, running, audit)
         identity.accept(ForeignTokens(lambda: provisioning.trust, Fetching(), keys).verify)  # last: it asks others
-        vault, single = _vault(
-            database, keyring, registry, provisioning, running, oauth, Discovery(Fetching())
-        )
+        vault, single = _vault(database, keyring, registry, provisioning, running, oauth, Discovery(Fetching()))
         keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, vault)
         async with (
             SqliteCounter(database.path) as counter,
@@ -183,6 +182,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                     resumes=parking.resumes,
                 ),
                 pins=keepers.definitions,
+                connecting=Connecting(running.changes),
                 note=keepers.record.note,
             )
             exchange = Exchange(

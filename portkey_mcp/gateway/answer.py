@@ -5,6 +5,8 @@
 | BadMessage (no usable message) | error, its code | error, its code | 400, 404 | 400 |
 | InvalidRequest | error, its code | error, its code | by code | 200 |
 | Refused (by policy) | result, `isError` | error 1001 | 200 | 200 |
+| ConnectNeeded (an account) | result, `isError` | error 1001 | 200 | 200 |
+| ConnectNeeded, to a legacy client that opens URLs | error -32042 | error -32042 | | 200 |
 | UpstreamError | error, as it came | error, as it came | by code | 200 |
 | UpstreamDown, UpstreamTimeout | result, `isError` | error -32603 | 200 | 200 |
 | NotFound | | | 404 | 404 |
@@ -17,9 +19,10 @@ import logging
 from typing import Final
 
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
-from mcp_types import INTERNAL_ERROR
+from mcp_types import INTERNAL_ERROR, URL_ELICITATION_REQUIRED
 
 from portkey_mcp.errors import (
+    ConnectNeeded,
     Forbidden,
     InvalidRequest,
     Mistake,
@@ -29,6 +32,7 @@ from portkey_mcp.errors import (
     UpstreamDown,
     UpstreamError,
 )
+from portkey_mcp.gateway.connecting import Told, said
 from portkey_mcp.gateway.inbound import BadMessage
 from portkey_mcp.model import Era
 from portkey_mcp.wire import Json
@@ -50,6 +54,8 @@ def outcome_of(error: Exception, method: str, era: Era) -> Json:
         return {"error": error.error}
     if isinstance(error, Refused):
         return _refused(error, method, era)
+    if isinstance(error, ConnectNeeded):
+        return _unconnected(error, method, era)
     if isinstance(error, UpstreamDown):
         return _down(error, method, era)
     if isinstance(error, Mistake):
@@ -75,6 +81,14 @@ def _refused(refused: Refused, method: str, era: Era) -> Json:
     if refused.retry_after is not None:
         facts["retryAfterSeconds"] = round(refused.retry_after, 1)
     return _said(refused.text, REFUSED, facts, method, era)
+
+
+def _unconnected(needed: ConnectNeeded, method: str, era: Era) -> Json:
+    if isinstance(needed, Told) and needed.elicitation:
+        asked = {"mode": "url", "elicitationId": needed.elicitation, "url": needed.url, "message": needed.text}
+        return {"error": rpc_error(URL_ELICITATION_REQUIRED, needed.text, {"elicitations": [asked]})}
+    facts: Json = {"reason": "account", "server": needed.server, **({"url": needed.url} if needed.url else {})}
+    return _said(said(needed), REFUSED, facts, method, era)
 
 
 def _said(text: str, code: int, facts: Json, method: str, era: Era) -> Json:

@@ -9,6 +9,7 @@ cannot be asked, answered or recorded does not run.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any, Final
@@ -17,7 +18,7 @@ import anyio
 from mcp_types import INVALID_PARAMS
 
 from portkey_mcp.approval.approvals import Approvals, accepted, question
-from portkey_mcp.errors import InvalidRequest, NotFound, Refused, StoreDown
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest, NotFound, Refused, StoreDown
 from portkey_mcp.gateway.bridge.way import Answers, as_object, declared
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.policy.decide import Thing
@@ -68,7 +69,7 @@ class Asking:
             return await self._retried(call, thing, state, digest, go)
         claim = await self._approvals.claim(call.visit, thing, call.params or {})
         if claim == "granted":
-            return await self._carried(call, thing, await go(call), digest)
+            return await self._carried(call, thing, await self._gone(call, thing, call.params or {}, go), digest)
         if claim == "denied":
             raise _declined(thing)
         asking = question(thing, legible, mode=call.era == "modern" or _has_modes(call))
@@ -77,7 +78,7 @@ class Asking:
                 return await self._asked(call, thing, legible, asking, digest)
             if call.session is not None and await self._in_place(call, thing, asking, reply):
                 await still()
-                return await go(call)
+                return await self._gone(call, thing, call.params or {}, go)
         return await self._by_page(call, thing, legible)
 
     async def _asked(self, call: Call, thing: Thing, legible: Json, asking: Json, digest: str) -> Json:
@@ -90,28 +91,45 @@ class Asking:
     async def _retried(self, call: Call, thing: Thing, state: Json, digest: str, go: Go) -> Json:
         responses = as_object((call.params or {}).get("inputResponses"))
         yes = accepted({"result": responses.get(KEY)})
+        late: Refused | None = None
         try:
             await self._approvals.decide(state["id"], yes, call.visit.principal.id)
         except NotFound as gone:
             raise InvalidRequest(INVALID_PARAMS, str(gone)) from None
+        except Refused as refused:
+            late = refused  # good all the same if it was given back, since the call never got to its server
+            if not yes:
+                raise
         if not yes:
             raise _declined(thing)
         # Decided and claimed are two steps; whoever repeats the retry comes too late for the first.
         if await self._approvals.claim(call.visit, thing, call.params or {}) != "granted":
-            raise InvalidRequest(INVALID_PARAMS, "The approval was used already; call again")
+            raise late or InvalidRequest(INVALID_PARAMS, "The approval was used already; call again")
         others = {key: value for key, value in responses.items() if key != KEY}
         params = {**(call.params or {}), "inputResponses": others}
         if not others:
             del params["inputResponses"]
         call = _with_state(replace(call, params=params), state["inner"])
-        return await self._carried(call, thing, await go(call), digest)
+        return await self._carried(call, thing, await self._gone(call, thing, call.params or {}, go), digest)
 
     async def _continued(self, call: Call, thing: Thing, state: Json, digest: str, go: Go) -> Json:
         """A further round of a call that was approved: its server asks for more. Each round, too, is good for once."""
         if await self._approvals.claim(call.visit, thing, _round(call, state["id"])) != "granted":
             raise InvalidRequest(INVALID_PARAMS, "The approved call was continued already, or too late; call again")
+        mark = _round(call, state["id"])
         call = _with_state(call, state["inner"])
-        return await self._carried(call, thing, await go(call), digest)
+        return await self._carried(call, thing, await self._gone(call, thing, mark, go), digest)
+
+    async def _gone(self, call: Call, thing: Thing, approved: Json, go: Go) -> Json:
+        """The answer of an approved call. One that lacked an account has not run: its approval is good once more."""
+        try:
+            return await go(call)
+        except ConnectNeeded:
+            by = call.visit.principal.id
+            with suppress(StoreDown):
+                asked = await self._approvals.ask(call.visit, thing, approved, "elicitation", {})
+                await self._approvals.decide(asked.id, True, by)
+            raise
 
     async def _in_place(self, call: Call, thing: Thing, asking: Json, reply: Answers) -> bool:
         """Ask down the call's own stream and wait (2025-11-25 client/elicitation). False: nobody could be asked there.

@@ -28,6 +28,10 @@ class Changes:
         self._told.set()
         self._told = anyio.Event()
 
+    async def told(self) -> None:
+        """Return once something changed, from now on."""
+        await self._told.wait()
+
     async def outdated(self, visit: Visit, again: Again) -> Visit | None:
         """Return once this visit is not what admission would grant any more: another workspace, role, or none.
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import anyio
 
-from portkey_mcp.errors import Refused, StoreDown, UpstreamDown, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, Refused, StoreDown, UpstreamDown, UpstreamError
 from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
@@ -136,6 +136,9 @@ class Gate:
             result = await self._answered(call, use.terms, send, passage)
         except UpstreamDown as error:
             unsent = not error.sent and passage.rounds <= 1
+            raise
+        except ConnectNeeded:
+            unsent = True
             raise
         finally:
             # What never reached its server costs nothing, whatever became of it; one round that was sent does.

@@ -15,6 +15,7 @@ from portkey_mcp.gateway.bridge.envelope import TASKS
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.catalogue import Choice
+from portkey_mcp.gateway.connecting import said
 from portkey_mcp.gateway.hub_lists import HubLists
 from portkey_mcp.gateway.hub_names import HubNames
 from portkey_mcp.gateway.lane import Lane
@@ -47,7 +48,12 @@ class Hub:
             return Answer(await self.lanes[server.name].hello())
 
         found = await self._lists.from_all("hello", greet, anew=True)
-        hellos = [(name, snapshot.value) for name, snapshot in found if snapshot.known]
+        hellos: list[tuple[str, Json]] = []
+        for name, snapshot in found:
+            if snapshot.known:
+                hellos.append((name, snapshot.value))
+            elif snapshot.needs is not None:
+                hellos.append((name, {"instructions": said(snapshot.needs)}))
         return greeting(self._choice.title, self._call.era, self._call.version, hellos)
 
     async def request(self, reply: Answers) -> Any:

@@ -8,6 +8,8 @@ import anyio
 
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.catalogue import Choice, Sources
+from portkey_mcp.gateway.connecting import tool
+from portkey_mcp.gateway.forwarding import forwarded
 from portkey_mcp.gateway.hub_names import HubNames
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.lasting import LONGEST, milliseconds, seconds_of, timed
@@ -40,7 +42,7 @@ class HubLists:
         cursor = (self._call.params or {}).get("cursor")
         found = await self.from_all(method, partial(self._everything, method))
         stale = tuple(name for name, snapshot in found if snapshot.stale)
-        values = tuple(snapshot.value for _, snapshot in found)
+        values = tuple(snapshot.needs or snapshot.value for _, snapshot in found)
         page = self._means.catalogue.written(
             self._place(method, cursor),
             Sources(self._choice, self._rules, values, stale, self._means.pins.version),
@@ -49,7 +51,8 @@ class HubLists:
         if era == "legacy":
             return page
         now = self._means.catalogue.clock()
-        left = 0 if stale else min((snapshot.ends - now for _, snapshot in found if snapshot.known), default=0)
+        passing = stale or any(snapshot.needs for _, snapshot in found)
+        left = 0 if passing else min((snapshot.ends - now for _, snapshot in found if snapshot.known), default=0)
         return timed(page, milliseconds(left))
 
     def _place(self, method: str, cursor: Any) -> tuple[Any, ...]:
@@ -63,8 +66,12 @@ class HubLists:
     ) -> Json:
         """One page of what the visitor sees of these lists."""
         things: list[Any] = []
-        for lane, snapshot in ((self._lanes[name], snapshot) for name, snapshot in found if snapshot.known):
+        for lane, snapshot in ((self._lanes[name], snapshot) for name, snapshot in found):
             labels = self._names.labels(lane)
+            if snapshot.needs is not None and listing.member == "tools":
+                things.append(labels.listed(self._call.method, tool(lane.server, snapshot.needs)))
+            if not snapshot.known:
+                continue
             # What is kept is each server's whole list: the policy and the bundle are those of now.
             seen = (lane.view.dressed(listing.kind, listing.key, thing) for thing in snapshot.value)
             things += [labels.listed(self._call.method, thing) for thing in seen if thing is not HIDDEN]
@@ -125,4 +132,7 @@ class HubLists:
 
     def _of(self, server: McpServer, what: str) -> Place:
         who = self._introduction
-        return Place(server, what, self._call.era, who.principal, who.party)
+        party = who.party
+        if server.forward:  # which may make another list of it
+            party = f"{party} {sorted(forwarded(server, self._call).items())}"
+        return Place(server, what, self._call.era, who.principal, party)

@@ -1,6 +1,7 @@
 """One server as policy lets one caller use it: what may be asked, on which terms, and what comes of it."""
 
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Final
 
@@ -8,9 +9,10 @@ from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
 from mcp_types.methods import CLIENT_REQUESTS, SPEC_CLIENT_METHODS
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
-from portkey_mcp.errors import InvalidRequest, Refusal, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest, Refusal, UpstreamError
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.connecting import CONNECT, Go, connected, told
 from portkey_mcp.gateway.gate import GATED
 from portkey_mcp.gateway.guarding import failed, finished, searched
 from portkey_mcp.gateway.lasting import timed
@@ -20,10 +22,9 @@ from portkey_mcp.gateway.passage import Passage
 from portkey_mcp.gateway.schemas import callable_tools
 from portkey_mcp.gateway.started import task_in
 from portkey_mcp.gateway.visible import LISTINGS, Use, unknown
-from portkey_mcp.policy.decide import Rules
+from portkey_mcp.policy.decide import Rules, Thing
 from portkey_mcp.policy.document import EMPTY
 from portkey_mcp.policy.terms import Terms
-from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json, Raw
 
 LEGACY_METHODS: Final = frozenset(
@@ -42,19 +43,25 @@ class Lane(Leg):
             InvalidRequest: hidden, unknown in this era, or contradicting its own headers.
             Refused: policy does not let it pass.
             UpstreamError, UpstreamDown: as the upstream has it.
+            ConnectNeeded: it wants an account first, and nobody could be asked in place.
         """
         call = self.call.about(method, params)
         _check_era(call)
         if method in LISTINGS:
             return await self._list(call, reply)
-        use = self.view.use(method, params, call.era, called)
+        mine = method == "tools/call" and self.server.auth is not None and as_object(params).get("name") == CONNECT
+        use = None if mine else self.view.use(method, params, call.era, called)
         self.stirred()
         try:
+            if mine:
+                return await self._connect(call, reply, called)
             if use is not None and method in GATED:
                 return await self._use(call, use, reply)
             if method.startswith("tasks/"):
                 return await self._task(call, reply)
             return await self._looked_at(call, reply, self.view.general if use is None else use.terms)
+        except ConnectNeeded as needed:
+            raise told(call, self.server, needed) from None
         finally:
             self.stirred()
 
@@ -87,25 +94,40 @@ class Lane(Leg):
 
     async def _use(self, call: Call, use: Use, reply: Answers) -> Json:
         """Answer a request that uses a tool, a prompt or a resource, and take note of it."""
+
+        async def go(call: Call) -> Json:
+            return await self._on_terms(call, use, reply, noting)
+
         noting = Noting(self._means.note, call, use.thing)
-        try:
-            result = await self._on_terms(call, use, reply, noting)
-            noting.ended(result)
-            return result
-        except Exception as error:
-            noting.failed(error)
-            raise
-        finally:
-            noting.done()
+        return await noting.of(go(call) if self.server.auth is None else self._once_connected(call, go))
+
+    def _once_connected(self, call: Call, go: Go) -> Awaitable[Json]:
+        return self._means.connecting.through(call, self.server, self._means.keyring, go)
+
+    async def _connect(self, call: Call, reply: Answers, called: str | None) -> Json:
+        """Answer a call of the gateway's own tool; a server's that has the same name is used like any other."""
+
+        async def go(call: Call) -> Json:
+            link = await self.link()
+            if await self.tool(CONNECT, link) is None:
+                await self.ask_link(link, "tools/list", {})  # what is known may be older than the account's end
+                return connected(call.era, self.server)
+            use = self.view.use(call.method, call.params, call.era, called)
+            assert use is not None
+            return await self._on_terms(call, use, reply, noting)
+
+        noting = Noting(self._means.note, call, Thing("tool", self.server.name, CONNECT))
+        return await noting.of(self._once_connected(call, go))
 
     async def _on_terms(self, call: Call, use: Use, reply: Answers, noting: Noting) -> Json:
         thing, terms = use.thing, use.terms
         tool: Json | None = None
-        link: Link | None = None
+        # Without an account nobody is troubled for an approval.
+        link = None if self.server.auth is None else await self.link()
         if thing.kind == "tool":
             guarded = self.view.guarded
             if guarded or terms.check_arguments or terms.when is not None:
-                link = await self.link()
+                link = link or await self.link()
                 tool = await self.tool(thing.name, link)
             if guarded and (tool is None or not self.view.offers(tool, terms)):
                 raise unknown("tool", use.called, call.era)
@@ -163,7 +185,8 @@ class Lane(Leg):
     async def _list(self, call: Call, reply: Answers) -> Json:
         """A list as it is kept, as long as the server says that it is good; else as the server has it now."""
         catalogue = self._means.catalogue
-        kept = catalogue.lasting.find(call, self.server)
+        # What is forwarded may make another list of it.
+        kept = None if self.server.forward else catalogue.lasting.find(call, self.server)
         if kept is not None:
             seen = self.view.listed(call.method, kept[0])
             return timed(seen if isinstance(seen, Raw) else Raw(seen), kept[1])
@@ -174,7 +197,8 @@ class Lane(Leg):
             self.offered(result)
             self._means.offers.heard(link, result, whole="cursor" not in (call.params or {}))
             result = callable_tools(link, result)
-        catalogue.lasting.keep(call, link, result, asked)
+        if not self.server.forward:
+            catalogue.lasting.keep(call, link, result, asked)
         return self.view.listed(call.method, result)
 
 

@@ -10,6 +10,7 @@ from portkey_mcp.gateway.bridge import legacy_on_modern, modern_on_legacy, same
 from portkey_mcp.gateway.bridge.envelope import legacy_hello, modern_hello, modern_meta, own_fault
 from portkey_mcp.gateway.bridge.way import Answers, Way, as_object, ignore, refuse, refuse_question, with_meta
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.forwarding import forwarded
 from portkey_mcp.gateway.freshness import LIST_CHANGED
 from portkey_mcp.gateway.guarding import answered, greeted, told
 from portkey_mcp.gateway.means import Means
@@ -145,6 +146,18 @@ class Leg:
         own = terms if task is None else self.terms_of_task(task)
         return None if own is None else told(own, message)
 
+    async def account_pause(self, seconds: float) -> None:
+        """Wait for so long, or until an account may have been connected."""
+        await self._means.connecting.pause(seconds)
+
+    def missed(self) -> None:
+        """The server was out of reach for a while: its lists may have changed, where accounts are told for this one."""
+        if self.server.auth is None:
+            self.lists_changed()
+        else:
+            self.stirred()
+            self._spoke()
+
     def heard(self, message: Json) -> None:
         """Take note of what the server tells, whoever it is told."""
         if message.get("method") in LIST_CHANGED:
@@ -176,6 +189,8 @@ class Leg:
         passage = passage or Passage()
         answers = _Filtered(self, reply, terms) if reply is not None else Nobody()
         headers = None if call.era == link.era == "legacy" else await self.headers(call, link)
+        if self.server.forward:
+            headers = {**forwarded(self.server, call), **(headers or {})}
         try:
             try:
                 return await self._bridge(call, link, answers, headers, terms, passage)
@@ -184,7 +199,8 @@ class Leg:
                     raise
             # The upstream's tools changed under our headers (H5); it has refused the call, so it may be sent again.
             self._means.schemas.forget(link)
-            return await self._bridge(call, link, answers, await self.headers(call, link), terms, passage)
+            headers = {**forwarded(self.server, call), **(await self.headers(call, link) or {})}
+            return await self._bridge(call, link, answers, headers, terms, passage)
         except UpstreamError as error:
             raise UpstreamError(own_fault(error.error), error.status, error.headers) from None
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.catalogue import Catalogue
+from portkey_mcp.gateway.connecting import Connecting
 from portkey_mcp.gateway.gate import Gate
 from portkey_mcp.gateway.noting import Note
 from portkey_mcp.gateway.offers import Offers
@@ -40,4 +41,5 @@ class Means:
     pins: Pins = field(default_factory=NoPins)
     offers: Offers = field(default_factory=Offers)
     started: Started = field(default_factory=Started)
+    connecting: Connecting = field(default_factory=Connecting)
     note: Note = field(default=lambda record: None)

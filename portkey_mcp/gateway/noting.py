@@ -1,11 +1,11 @@
 """Takes note of each call that used something: who, what, how it ended, and how long it took. Never an argument."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from portkey_mcp.activity.record import CallRecord
-from portkey_mcp.errors import InvalidRequest, Refused, UpstreamDown, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest, Refused, UpstreamDown, UpstreamError
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.policy.decide import Thing
 from portkey_mcp.wire import Json
@@ -23,6 +23,18 @@ class Noting:
         self.outcome, self.error, self.upstream = "cancelled", "", 0.0
         self._began, self._at = time.perf_counter(), datetime.now(UTC)
 
+    async def of(self, answering: Awaitable[Json]) -> Json:
+        """Await an answer, and take note of how it went. Raises what it raises."""
+        try:
+            result = await answering
+            self.ended(result)
+            return result
+        except Exception as error:
+            self.failed(error)
+            raise
+        finally:
+            self.done()
+
     def ended(self, result: Json) -> None:
         """It has a result."""
         if result.get("resultType") == "input_required":
@@ -32,10 +44,12 @@ class Noting:
 
     def failed(self, error: Exception) -> None:
         """It has none; what is kept of the error is a code or a word of the gateway's own."""
-        self.outcome = "refused" if isinstance(error, Refused | InvalidRequest) else "error"
+        self.outcome = "refused" if isinstance(error, Refused | InvalidRequest | ConnectNeeded) else "error"
         match error:
             case Refused():
                 self.error = error.reason
+            case ConnectNeeded():
+                self.error = "account"
             case InvalidRequest() | UpstreamError():
                 self.error = str(error.code)
             case UpstreamDown():

@@ -107,6 +107,19 @@ class Live:
     envelope: tuple[str | None, Json] | None = None
     """Its log level, and what a modern server is told of the client with every request, once that was made."""
 
+    elicitations: dict[str, str] | None = None
+    """Ids of the URL elicitations by which the client was told to connect an account, by server; None: of none."""
+
+    def elicited(self, server: str, ident: str) -> str:
+        """Note that an account was asked for; gives the id that it has, which stays the same until it is done."""
+        if self.elicitations is None:
+            self.elicitations = {}
+        return self.elicitations.setdefault(server, ident)
+
+    def connected(self, server: str) -> str | None:
+        """The id of what was asked for and is done now; None where nothing was."""
+        return self.elicitations.pop(server, None) if self.elicitations else None
+
     @property
     def changed(self) -> anyio.Event:
         """Set, and replaced, when `subscriptions` changes. Made for whoever waits for it: most sessions have nobody."""

@@ -6,12 +6,14 @@ from typing import Any
 
 from mcp_types import INVALID_PARAMS
 
-from portkey_mcp.errors import InvalidRequest
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
+from portkey_mcp.gateway.connecting import OFFERS, greeting, listed
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.standing import Source, Tagged, Wanted, attend, honoured, listen
+from portkey_mcp.gateway.visible import LISTINGS
 from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.wire import Json
@@ -26,12 +28,18 @@ class Single:
 
     async def hello(self) -> Json:
         """What `initialize` or `server/discover` answers."""
-        return await self._lane.hello()
+        call, server = self._call, self._lane.server
+        try:
+            return await self._lane.hello()
+        except ConnectNeeded as needed:
+            return greeting(call.era, call.version, server, needed)
 
     def request(self, reply: Answers) -> Awaitable[Any]:
         """Answer the call."""
         if self._call.method == "subscriptions/listen" and self._call.era == "modern":
             return self._listen(reply)
+        if self._lane.server.auth is not None and self._call.method in LISTINGS:
+            return self._list(reply)
         return self._lane.request(self._call.method, self._call.params, reply)
 
     async def notify(self, method: str, params: Json | None) -> None:
@@ -42,9 +50,25 @@ class Single:
         """What a legacy client's GET stream is fed from."""
         return [partial(attend, self._lane, None)]
 
+    async def _list(self, reply: Answers) -> Json:
+        """A list, which is the gateway's own as long as no account is connected."""
+        call = self._call
+        try:
+            return await self._lane.request(call.method, call.params, reply)
+        except ConnectNeeded as needed:
+            return listed(call.era, LISTINGS[call.method], self._lane.server, needed)
+
     async def _listen(self, reply: Answers) -> Any:
-        """A modern upstream's listen stream is passed on frame by frame; a legacy one is listened to for the client."""
+        """Listen for the client; where that takes an account first, it hears when it is there."""
         wanted = visible_filter(self._lane, wanted_of(self._call))
+        try:
+            return await self._listened(wanted, reply)
+        except ConnectNeeded:
+            able = honoured(wanted, OFFERS)
+            return await listen(self._call.id, able, [partial(attend, self._lane, able)], reply)
+
+    async def _listened(self, wanted: Wanted, reply: Answers) -> Any:
+        """A modern upstream's listen stream is passed on frame by frame; a legacy one is listened to for the client."""
         link = await self._lane.link()
         if link.era == "modern":
             params = {**(self._call.params or {}), "notifications": wanted}

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
-from portkey_mcp.errors import PortkeyError, brief
+from portkey_mcp.errors import ConnectNeeded, PortkeyError, brief
 from portkey_mcp.gateway.freshness import Freshness
 from portkey_mcp.gateway.lasting import Clock
 from portkey_mcp.gateway.shelf import Shelf
@@ -60,6 +60,8 @@ class Snapshot:
     known: bool
     stale: bool
     ends: float = 0.0
+    needs: ConnectNeeded | None = None
+    """Why there is no list, where that takes an account first."""
 
 
 @dataclass(slots=True)
@@ -178,6 +180,9 @@ class Snapshots:
             answer = await fetch()
             self._keep(place, entry, answer)
             failed, entry.late = False, None
+        except ConnectNeeded as needed:
+            failed, entry.late = False, None
+            _keep_need(entry, needed)
         except (PortkeyError, TimeoutError) as error:
             log.info("no fresh list from %s: %s", place.server.key, brief(error))
         except Exception:
@@ -207,6 +212,13 @@ class Snapshots:
         ends = now + answer.ttl if answer.ttl else 0.0
         entry.snapshot = Snapshot(value, known=True, stale=False, ends=ends)
         entry.asked, entry.confirmed = entry.began, now
+
+
+def _keep_need(entry: _Entry, needed: ConnectNeeded) -> None:
+    """Remember what is missing, to be asked for anew each time: once it is there, nobody shall wait to see it."""
+    if entry.snapshot.needs != needed:
+        entry.snapshot = Snapshot(None, known=False, stale=False, needs=needed)
+    entry.asked = -1
 
 
 def _same_server(one: McpServer, other: McpServer) -> bool:

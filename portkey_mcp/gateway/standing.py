@@ -18,8 +18,9 @@ import anyio
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import METHOD_NOT_FOUND
 
-from portkey_mcp.errors import PortkeyError, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, PortkeyError, UpstreamError
 from portkey_mcp.gateway.bridge.way import Answers, as_object, declared, refuse, refuse_question, with_meta
+from portkey_mcp.gateway.connecting import OFFERS
 from portkey_mcp.gateway.guarding import answered, told
 from portkey_mcp.gateway.inbound import RequestId
 from portkey_mcp.gateway.lane import Lane
@@ -96,15 +97,16 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
     can be had.
     """
     pause = FIRST_PAUSE
-    lost = False
+    lost = needed = False
     try:
         while True:
             began = anyio.current_time()
 
-            async def attended(link: Link, missed: bool = lost, began: float = began) -> None:
+            async def attended(link: Link, missed: bool = lost, needed: bool = needed, began: float = began) -> None:
                 if missed or anyio.current_time() - began > READY_WITHIN:
-                    lane.lists_changed()
-                    await _announce(lane, link, wanted, answers)
+                    lane.missed()
+                    await _announce(lane, link, wanted, answers, OFFERS if needed else {})
+                    await _tell_connected(lane, answers)
                 ready()
 
             try:
@@ -113,22 +115,29 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
             except UpstreamError as error:
                 if error.code == METHOD_NOT_FOUND:
                     break  # nothing to attend there
+            except ConnectNeeded:
+                needed = True
             except PortkeyError:
                 pass
             ready()
             lost = True
             if anyio.current_time() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
-            await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            wait = lane.account_pause if lane.server.auth is not None else anyio.sleep
+            await wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE)
     finally:
         ready()
     await anyio.sleep_forever()
 
 
-async def _announce(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers) -> None:
-    """Say that lists, and resources that were subscribed to, may have changed while nobody listened."""
-    able = _all_of(lane, link) if wanted is None else honoured(wanted, as_object(link.hello.get("capabilities")))
+async def _announce(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, besides: Json) -> None:
+    """Say that lists, and resources that were subscribed to, may have changed while nobody listened.
+
+    `besides` are capabilities that the client was told of.
+    """
+    offered = {**as_object(link.hello.get("capabilities")), **besides}
+    able = honoured(_every(lane) if wanted is None else wanted, offered)
     for member, change in CHANGES.items():
         if member in able:
             await answers.notify({"method": change})
@@ -136,6 +145,13 @@ async def _announce(lane: Lane, link: Link, wanted: Wanted | None, answers: Answ
         passed = lane.passes({"method": UPDATED, "params": {"uri": uri}}, lane.view.general)
         if passed is not None:
             await answers.notify(passed)
+
+
+async def _tell_connected(lane: Lane, answers: Answers) -> None:
+    """Say that what a legacy client was sent to a page for is done there (2025-11-25 client/elicitation, URL mode)."""
+    done = lane.call.live.connected(lane.server.name) if lane.call.live is not None else None
+    if done is not None:
+        await answers.notify({"method": "notifications/elicitation/complete", "params": {"elicitationId": done}})
 
 
 async def _on_legacy(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
@@ -188,10 +204,13 @@ async def _subscribed_to(lane: Lane, link: Link, uris: Sequence[str]) -> AsyncIt
 
 def _all_of(lane: Lane, link: Link) -> Wanted:
     """What a legacy client would hear from a server like this: every list change, and what it subscribed to."""
+    return honoured(_every(lane), as_object(link.hello.get("capabilities")))
+
+
+def _every(lane: Lane) -> Wanted:
     live = lane.call.live
     mine = sorted(uri for server, uri in (live.subscriptions if live else ()) if server == lane.server.name)
-    every = {**dict.fromkeys(CHANGES, True), "resourceSubscriptions": mine}
-    return honoured(every, as_object(link.hello.get("capabilities")))
+    return {**dict.fromkeys(CHANGES, True), "resourceSubscriptions": mine}
 
 
 async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:

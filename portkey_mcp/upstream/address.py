@@ -30,6 +30,11 @@ class Address:
     authorization: str
     url: str
 
+    @property
+    def bare(self) -> str:
+        """The URL as it is asked for, without credentials and fragment."""
+        return f"{self.origin[0]}://{self.authority}{self.target}"
+
     def beside(self, reference: str) -> "Address | None":
         """What a URL reference found there leads to, with the credentials of this one; None for another origin.
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown, UpstreamError, brief
 from portkey_mcp.upstream.link import OnRequest
 from portkey_mcp.upstream.messages import CANCELLED, INTERNAL_ERROR, METHOD_NOT_FOUND, PING, bare, failure
 from portkey_mcp.upstream.tasks import Spawn
@@ -58,7 +58,7 @@ class Answering:
                 answer = failure(INTERNAL_ERROR, "the gateway could not answer")
         try:
             await self._reply({"jsonrpc": "2.0", "id": request.get("id"), **answer})
-        except (UpstreamError, UpstreamDown) as error:
+        except (UpstreamError, UpstreamDown, ConnectNeeded) as error:
             log.info("the answer to %s could not be delivered: %s", request["method"], brief(error))
 
 

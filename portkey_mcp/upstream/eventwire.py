@@ -2,14 +2,13 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from portkey_mcp import wire
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.model import McpServer
 from portkey_mcp.upstream import reading
-from portkey_mcp.upstream.breaker import Gate
-from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.http import Exchange
 from portkey_mcp.upstream.inflating import BadEncoding
 from portkey_mcp.upstream.response import Broken, NotHttp, Response
@@ -29,13 +28,13 @@ class EventWire:
         self.ending = "its event stream ended"
 
     @classmethod
-    async def start(cls, server: McpServer, resolved: McpServer, connections: Connections, gate: Gate) -> "EventWire":
+    async def start(cls, server: McpServer, exchange: Exchange) -> "EventWire":
         """Open the stream and wait for the `endpoint` event, which says where to POST.
 
         Raises:
             UpstreamError, UpstreamDown: the stream cannot be opened, or names no endpoint of the same origin.
+            ConnectNeeded: it wants an account first.
         """
-        exchange = Exchange(connections, resolved.url, resolved.headers, gate)
         response = await exchange.send("GET")
         if response.status >= 300:
             raise await exchange.refused(response)
@@ -66,10 +65,10 @@ class EventWire:
             return None
         return self._events.popleft()
 
-    async def send(self, message: Json) -> None:
+    async def send(self, message: Json, headers: Mapping[str, str] | None = None) -> None:
         """See `Wire.send`."""
         assert self._endpoint is not None
-        await self._endpoint.deliver(b"", message)
+        await self._endpoint.deliver(self._endpoint.lines(headers) if headers else b"", message)
 
     async def receive(self) -> Json | None:
         """See `Wire.receive`."""

@@ -54,10 +54,26 @@ def lines(headers: Mapping[str, str]) -> bytes:
     return b"".join([line(name, value) for name, value in headers.items()])
 
 
-class Heads:
-    """See the module. Headers that a request brings win over configured ones of the same name."""
+def names(lines: bytes) -> frozenset[str]:
+    """The names that header lines have, in lower case."""
+    return frozenset([one.partition(b":")[0].decode("ascii").lower() for one in lines.split(b"\r\n") if one])
 
-    def __init__(self, address: Address, configured: Mapping[str, str]) -> None:
+
+def without(lines: bytes, unwanted: frozenset[str]) -> bytes:
+    """Header lines but for those of some names."""
+    if unwanted.isdisjoint(names(lines)):
+        return lines
+    kept = (one for one in lines.split(b"\r\n") if one and names(one).isdisjoint(unwanted))
+    return b"".join([one + b"\r\n" for one in kept])
+
+
+class Heads:
+    """See the module. Headers that a request brings win over configured ones of the same name.
+
+    `brings_any`: requests bring others, too, than those of MCP itself.
+    """
+
+    def __init__(self, address: Address, configured: Mapping[str, str], *, brings_any: bool = False) -> None:
         """Raises ValueError as `line` does, or where URL and headers both hold credentials."""
         self._address = address
         own = {"host": line("Host", address.authority), "user-agent": line("User-Agent", f"portkey-mcp/{__version__}")}
@@ -71,15 +87,18 @@ class Heads:
                 own[lower] = line(name, value)
         own["accept-encoding"] = b"Accept-Encoding: identity\r\n"
         self._own = own
-        self._may_clash = any(name.startswith(OF_A_MESSAGE) for name in own)
+        self._may_clash = brings_any or any(name.startswith(OF_A_MESSAGE) for name in own)
         self._starts: dict[Verb, bytes] = {verb: self._start(verb, frozenset()) for verb in ACCEPT}
+        self._shorter: dict[tuple[Verb, frozenset[str]], bytes] = {}
 
     def render(self, verb: Verb, own_lines: bytes, body: bytes | None) -> bytes:
         """A whole request; `own_lines` are its own headers, see `lines`. A body is JSON."""
         start = self._starts[verb]
-        if self._may_clash:
-            names = frozenset(one.partition(b":")[0].decode("ascii").lower() for one in own_lines.splitlines())
-            start = self._start(verb, names)
+        if self._may_clash and (clashing := names(own_lines).intersection(self._own)):
+            shorter = self._shorter.get((verb, clashing))
+            if shorter is None:
+                shorter = self._shorter[verb, clashing] = self._start(verb, clashing)
+            start = shorter
         if body is None:
             return b"%b%b\r\n" % (start, own_lines)
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (start, own_lines, len(body), body)

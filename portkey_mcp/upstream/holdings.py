@@ -1,4 +1,6 @@
-"""The links of one server definition: who shares which, when they are opened, and how a dead one comes back."""
+"""The links of one server definition, or of one account there: who shares which, when they are opened, and how a dead
+one comes back.
+"""
 
 import asyncio
 import json
@@ -10,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from portkey_mcp.errors import PortkeyError, UpstreamDown, UpstreamError, UpstreamTimeout, brief
+from portkey_mcp.errors import ConnectNeeded, PortkeyError, UpstreamDown, UpstreamError, UpstreamTimeout, brief
 from portkey_mcp.model import Era, Introduction, McpServer
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import Gate, backoff
@@ -18,6 +20,7 @@ from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.upstream.opening import OpenLink, Workshop, open_http, open_pipe, probe_http
 from portkey_mcp.upstream.probe import Verdict, pinned
+from portkey_mcp.upstream.proof import Proof
 from portkey_mcp.upstream.reading import Recall
 from portkey_mcp.upstream.sharing import Shared
 from portkey_mcp.upstream.tasks import Spawn
@@ -77,7 +80,10 @@ class Slot:
 
 
 class Holdings:
-    """See the module. `room` is asked before a process is started, and raises UpstreamDown where there is none."""
+    """See the module. `room` is asked before a process is started, and raises UpstreamDown where there is none.
+
+    `account` says whose these are, where the server is told, and `proof` how that is proved.
+    """
 
     def __init__(
         self,
@@ -87,14 +93,16 @@ class Holdings:
         spawn: Spawn,
         room: Callable[["Holdings"], Awaitable[None]],
         *,
+        account: str = "",
+        proof: Proof | None = None,
         open_timeout: float = OPEN_TIMEOUT,
         max_links: int = MAX_LINKS,
     ) -> None:
-        self.server = server
+        self.server, self.account, self.proof = server, account, proof
         self.spawn, self._resolve, self._room = spawn, resolve, room
         self._open_timeout, self._max_links = open_timeout, max_links
         self._gate = Gate(server.name, on_open=self._recover)
-        self._workshop = Workshop(connections, spawn, self._gate, Recall())
+        self._workshop = Workshop(connections, spawn, self._gate, Recall(), proof)
         self._verdict: Shared[Verdict] = Shared(spawn, self._probe)
         self._era: Era | None = pinned(server.protocol) if server.transport != "sse" else "legacy"
         self._recovery: asyncio.Task[None] | None = None
@@ -125,7 +133,7 @@ class Holdings:
         return link.seen_by(visitor.principal)
 
     async def link(self, visitor: Introduction) -> Link:
-        """The visitor's link, opened where there is none. Raises UpstreamDown or UpstreamError."""
+        """The visitor's link, opened where there is none. Raises UpstreamDown, UpstreamError or ConnectNeeded."""
         ready = self.open_link(visitor)
         if ready is not None:
             return ready
@@ -243,6 +251,8 @@ class Holdings:
         except (UpstreamDown, UpstreamError) as error:
             self._failed(getattr(error, "reason", str(error)) if self._is_failure(error) else "")
             raise
+        except ConnectNeeded:
+            raise  # the server is well, and was not asked
         except (PortkeyError, OSError) as error:
             raise UpstreamDown(self.server.name, f"it could not be opened: {error}") from error
 
@@ -281,6 +291,8 @@ class Holdings:
             attempt += 1
             try:
                 await self._revive()
+            except ConnectNeeded as error:
+                log.debug("%s is not opened: %s", self.server.key, error)
             except (UpstreamDown, UpstreamError) as error:
                 log.info("%s is still down: %s", self.server.key, brief(error))
             else:
@@ -288,7 +300,7 @@ class Holdings:
                 return
 
     async def _revive(self) -> None:
-        """One try. Raises UpstreamDown or UpstreamError while something is still down."""
+        """One try. Raises UpstreamDown, UpstreamError or ConnectNeeded while something is still down."""
         for slot in [slot for slot in self.slots.values() if slot.attendants and slot.link is None]:
             await self._reopened(slot)
         if not self._gate.is_open:
@@ -312,6 +324,11 @@ class Holdings:
                 slot.used_at = now
             elif now - slot.used_at >= idle_after:
                 await self.drop(key)
+
+    def is_forgotten(self, now: float, idle_after: float) -> bool:
+        """Whether there is no link, nobody waits for one, and nobody has asked for one for so long."""
+        waiting = self._verdict.in_progress or (self._recovery is not None and not self._recovery.done())
+        return not self.slots and not waiting and now - self._asked_at >= idle_after
 
     async def close(self) -> None:
         """Close every link at once, whoever uses it."""

@@ -33,10 +33,25 @@ MAX_REDIRECTS = 3
 
 
 class Exchange:
-    """The address of one upstream: its URL, its static headers, and the breaker that guards connecting to it."""
+    """The address of one upstream: its URL, its static headers, and the breaker that guards connecting to it.
 
-    def __init__(self, connections: Connections, url: str, headers: Mapping[str, str], gate: Gate) -> None:
+    `brings_any`: see `Heads`.
+    """
+
+    _follows = True
+    """Whether `send` follows redirects by itself."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        url: str,
+        headers: Mapping[str, str],
+        gate: Gate,
+        *,
+        brings_any: bool = False,
+    ) -> None:
         """Raises UpstreamDown where the URL is not one, or the headers cannot be sent."""
+        self._brings_any = brings_any
         self.server = gate.server
         self._connections, self._gate, self._configured = connections, gate, headers
         try:
@@ -44,7 +59,7 @@ class Exchange:
         except ValueError as error:
             raise UpstreamDown(self.server, f"its URL is not one: {error}") from None
         try:
-            self._heads = Heads(self.address, headers)
+            self._heads = self._heads_of(self.address)
         except ValueError as error:
             raise UpstreamDown(self.server, f"the request could not be built: {error}") from None
 
@@ -57,12 +72,19 @@ class Exchange:
 
     def beside(self, reference: str) -> "Exchange":
         """The exchange with another place of the same origin. Raises UpstreamDown where it is none."""
-        there = _beside(self.address, reference)
+        there = beside(self.address, reference)
         if there is None:
             raise UpstreamDown(self.server, "it wants its messages sent to another origin", sent=True)
+        return self.at(there)
+
+    def at(self, address: Address) -> "Exchange":
+        """The same exchange with another address."""
         exchange = copy.copy(self)
-        exchange.address, exchange._heads = there, Heads(there, self._configured)
+        exchange.address, exchange._heads = address, self._heads_of(address)
         return exchange
+
+    def _heads_of(self, address: Address) -> Heads:
+        return Heads(address, self._configured, brings_any=self._brings_any)
 
     async def send(self, verb: Verb, own_lines: bytes = b"", message: Json | None = None) -> Response:
         """Send one request and wait for the head of the answer, whatever its status. The caller closes it.
@@ -75,7 +97,7 @@ class Exchange:
         request = self._heads.render(verb, own_lines, body)
         try:
             response = await self._connections.ask(self.address, request, repeatable=verb != "POST")
-            if response.status in (307, 308):
+            if response.status in (307, 308) and self._follows:
                 response = await self._follow(response, verb, own_lines, body)
         except Unreachable as error:
             reason = f"it could not be reached: {error}"
@@ -93,12 +115,12 @@ class Exchange:
         """The redirect's target's answer, within the same origin; elsewhere, or after too many, the redirect itself."""
         here = self.address
         for _ in range(MAX_REDIRECTS - 1):
-            there = _beside(here, response.header(b"location"))
+            there = beside(here, response.header(b"location"))
             if response.status not in (307, 308) or there is None:
                 return response
             response.close()
             here = there
-            request = Heads(here, self._configured).render(verb, own_lines, body)
+            request = self._heads_of(here).render(verb, own_lines, body)
             response = await self._connections.ask(here, request)
         return response
 
@@ -144,7 +166,8 @@ class Exchange:
         return UpstreamDown(self.server, reason, status, retry_after, sent=True, headers=headers)
 
 
-def _beside(here: Address, location: str) -> Address | None:
+def beside(here: Address, location: str) -> Address | None:
+    """Where a redirect leads within the same origin; None where it leads elsewhere, or nowhere."""
     try:
         return here.beside(location) if location else None
     except ValueError:

@@ -8,9 +8,10 @@ import asyncio
 import itertools
 import logging
 import random
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown, UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.alike import Alike
 from portkey_mcp.upstream.answering import Answering, ignore, no_requests
@@ -148,18 +149,19 @@ class LegacyHttpLink:
         *,
         on_notification: OnNotification,
         on_request: OnRequest,
-        param_headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         """See `Link.request`."""
         with self._flights.flying():
             session = self.session
+            own = self._exchange.lines(headers) if headers else b""
             try:
-                result = await self._call(session, method, params, on_notification, on_request)
+                result = await self._call(session, method, params, on_notification, on_request, own)
             except (UpstreamError, UpstreamDown) as error:
                 if not session.is_lost(error):
                     raise
                 await self.renew(session)
-                result = await self._call(self.session, method, params, on_notification, on_request)
+                result = await self._call(self.session, method, params, on_notification, on_request, own)
             self._remember(method, params)
             return result
 
@@ -187,12 +189,14 @@ class LegacyHttpLink:
         params: Json | None,
         on_notification: OnNotification,
         on_request: OnRequest,
+        own: bytes = b"",
     ) -> Json:
         call = number(next(self._ids), method, params)
         stream: Stream | None = None
         self._calls[call.id] = call
         try:
-            stream = await self._exchange.open("POST", session.lines, call.message, self._recall.last(method, params))
+            lines, last = session.lines + own, self._recall.last(method, params)
+            stream = await self._exchange.open("POST", lines, call.message, last)
             while True:
                 try:
                     result = await self._pump(stream, call, on_notification, on_request, session)
@@ -243,6 +247,8 @@ class LegacyHttpLink:
             await asyncio.sleep(pause)
             try:
                 stream = await self._exchange.open("GET", lines)
+            except ConnectNeeded as error:
+                raise broken from error  # the call may have run all the same
             except (UpstreamError, UpstreamDown) as error:
                 if error.status:
                     raise broken from error
@@ -258,7 +264,7 @@ class LegacyHttpLink:
                 await self._exchange.deliver(session.lines, cancelled(call.id))
         except TimeoutError:
             log.info("%s does not take note of a cancellation", self.server.key)
-        except (UpstreamError, UpstreamDown) as error:
+        except (UpstreamError, UpstreamDown, ConnectNeeded) as error:
             log.info("%s could not be told of a cancellation: %s", self.server.key, brief(error))
 
     async def notify(self, method: str, params: Json | None) -> None:
@@ -307,5 +313,5 @@ class LegacyHttpLink:
             async with asyncio.timeout(GOODBYE):
                 response = await self._exchange.send("DELETE", self.session.lines)
                 response.close()
-        except (TimeoutError, UpstreamDown) as error:
+        except (TimeoutError, UpstreamDown, ConnectNeeded) as error:
             log.debug("%s was not told of the end of its session: %s", self.server.key, brief(error))

@@ -5,7 +5,7 @@ member, except the four things that belong to this hop and are rewritten: reques
 envelope's protocol version, and (by the caller) trace context.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -38,18 +38,20 @@ class Link(Protocol):
         *,
         on_notification: OnNotification,
         on_request: OnRequest,
-        param_headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         """Send one request and wait for its result.
 
         Notifications and server requests that belong to it are handed over in wire order; all notifications have
-        been awaited when the result is returned, none comes after. `param_headers` are the `Mcp-Param-*` headers of
-        a modern HTTP call, ignored elsewhere. Cancelling the awaiting task cancels the request upstream in the
-        era's own way, and only it: legacy and stdio send `notifications/cancelled`, modern HTTP closes the stream.
+        been awaited when the result is returned, none comes after. `headers` are the HTTP headers of this very
+        request: `Mcp-Param-*` of a modern call, and what is forwarded; ignored where there is no HTTP. Cancelling the
+        awaiting task cancels the request upstream in the era's own way, and only it: legacy and stdio send
+        `notifications/cancelled`, modern HTTP closes the stream.
 
         Raises:
             UpstreamError: the upstream answered with a JSON-RPC error.
             UpstreamDown: no answer; `sent` says whether it may have run.
+            ConnectNeeded: it wants an account first; the request has not run, and the link lives on.
         """
         ...
 

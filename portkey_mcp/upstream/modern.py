@@ -3,7 +3,7 @@
 import functools
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from mcp.shared.inbound import (
@@ -80,15 +80,15 @@ class ModernHttpLink:
         *,
         on_notification: OnNotification,
         on_request: OnRequest,
-        param_headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         """See `Link.request`. `on_request` is never used: a modern server has no way to receive an answer."""
         last = self._recall.last(method, params)
         params = with_envelope(params, self.version)
         call = number(next(self._ids), method, params)
         lines = self._lines(method, params)
-        if param_headers:
-            lines += self._exchange.lines(param_headers)
+        if headers:
+            lines += self._exchange.lines(headers)
         with self._flights.flying():
             try:
                 stream = await self._exchange.open("POST", lines, call.message, last)

@@ -22,6 +22,8 @@ from portkey_mcp.upstream.pipe import Pipe, Wire
 from portkey_mcp.upstream.pipelink import PipeLink
 from portkey_mcp.upstream.probe import DISCOVER, OUR_INFO, Verdict, discover_params, probe
 from portkey_mcp.upstream.process import ProcessWire
+from portkey_mcp.upstream.proof import Proof
+from portkey_mcp.upstream.proven import ProvenExchange
 from portkey_mcp.upstream.reading import Recall
 from portkey_mcp.upstream.tasks import Spawn
 from portkey_mcp.wire import Json
@@ -51,13 +53,15 @@ class OpenLink(Link, Protocol):
 class Workshop:
     """What links are made with: the process's connections, its task owner, and the server's breaker and last lists.
 
-    What the links of a server have in common is made once: `alike` are its greetings, `exchange` its address.
+    What the links of a server have in common is made once: `alike` are its greetings, `exchange` its address. `proof`
+    is how their account proves itself; None for a server that wants none.
     """
 
     connections: Connections
     spawn: Spawn
     gate: Gate
     recall: Recall
+    proof: Proof | None = None
     alike: Alike = field(default_factory=Alike)
     _exchange: Exchange | None = None
     _resolved: tuple[str, dict[str, str]] | None = None
@@ -66,9 +70,15 @@ class Workshop:
         """Where the server is, with the secrets it has now. Raises as `Exchange` does."""
         place = resolved.url, dict(resolved.headers)
         if self._exchange is None or self._resolved != place:
-            self._exchange = Exchange(self.connections, resolved.url, resolved.headers, self.gate)
+            self._exchange = self._made(resolved)
             self._resolved = place
         return self._exchange
+
+    def _made(self, resolved: McpServer) -> Exchange:
+        if self.proof is not None:
+            return ProvenExchange(self.connections, resolved.url, resolved.headers, self.gate, self.proof)
+        forwards = bool(resolved.forward)
+        return Exchange(self.connections, resolved.url, resolved.headers, self.gate, brings_any=forwards)
 
 
 def greeting(server: McpServer, visitor: Introduction, capabilities: Json | None = None) -> Json:
@@ -143,7 +153,7 @@ async def open_pipe(
     async def start() -> Pipe:
         wire: Wire
         if resolved.transport == "sse":
-            wire = await EventWire.start(server, resolved, workshop.connections, workshop.gate)
+            wire = await EventWire.start(server, workshop.exchange(resolved))
         else:
             wire = await ProcessWire.start(server, resolved, workshop.spawn)
         return Pipe(server, wire, attendants, workshop.spawn, on_end)

@@ -9,10 +9,11 @@ import itertools
 import logging
 import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown, UpstreamError, brief
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.upstream.answering import Answering, ignore, no_requests
 from portkey_mcp.upstream.attendants import Attendants
@@ -55,8 +56,10 @@ class Wire(Protocol):
         """Why there is nothing more to receive; for a person."""
         ...
 
-    async def send(self, message: Json) -> None:
-        """Raises UpstreamDown (or UpstreamError, where each message gets an HTTP answer) when it cannot be sent."""
+    async def send(self, message: Json, headers: Mapping[str, str] | None = None) -> None:
+        """Send one message, with HTTP headers of its own where it travels by HTTP.
+
+        Raises UpstreamDown (or UpstreamError, where each message gets an HTTP answer) when it cannot be sent."""
         ...
 
     async def receive(self) -> Json | None:
@@ -150,6 +153,7 @@ class Pipe:
         params: Json | None,
         on_notification: OnNotification,
         on_request: OnRequest,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         """See `Link.request`; `principal` is who asks."""
         if self._ended:
@@ -161,7 +165,7 @@ class Pipe:
         self._flights[numbered.id] = flight
         self._arrive()
         try:
-            await self._wire.send(numbered.message)
+            await self._wire.send(numbered.message, headers)
             return await self._follow(flight, on_notification)
         except asyncio.CancelledError:
             if self.alive and numbered.id in self._flights and method != "initialize":
@@ -334,7 +338,7 @@ class Pipe:
     async def _tell(self, message: Json) -> None:
         try:
             await self._wire.send(message)
-        except (UpstreamDown, UpstreamError) as error:
+        except (UpstreamDown, UpstreamError, ConnectNeeded) as error:
             log.info("%s could not be told of a cancellation: %s", self.server.key, brief(error))
 
 

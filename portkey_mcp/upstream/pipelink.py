@@ -1,5 +1,6 @@
 """A pipe as one principal gets it: the link whose calls are that principal's, on a wire that others may share."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 from portkey_mcp.model import Era, McpServer
@@ -44,10 +45,10 @@ class PipeLink:
         *,
         on_notification: OnNotification,
         on_request: OnRequest,
-        param_headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
-        """See `Link.request`; a pipe has no headers."""
-        return await self._pipe.request(self._principal, method, params, on_notification, on_request)
+        """See `Link.request`."""
+        return await self._pipe.request(self._principal, method, params, on_notification, on_request, headers)
 
     async def notify(self, method: str, params: Json | None) -> None:
         """See `Link.notify`."""

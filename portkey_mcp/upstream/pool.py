@@ -12,6 +12,7 @@ from portkey_mcp.model import Era, Introduction, McpServer
 from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.holdings import Holdings, Resolve
 from portkey_mcp.upstream.link import Link
+from portkey_mcp.upstream.proof import Proof, Proofs
 from portkey_mcp.upstream.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -29,23 +30,27 @@ MAX_PROCESSES = 128
 class LinkPool:
     """An async context manager: links live inside it only, and its end closes them all.
 
-    `resolve` replaces the references in a server's definition when a link to it is opened.
+    `resolve` replaces the references in a server's definition when a link to it is opened. `proofs` keeps credentials;
+    without it, a server that has an `auth` is out of reach. What links of such a server have in common (era, breaker,
+    last lists) is one account's: neither what a server shows to one person nor what it refuses is anybody else's.
     """
 
     def __init__(
         self,
         resolve: Resolve,
+        proofs: Proofs | None = None,
         *,
         idle_after: float = IDLE_AFTER,
         max_processes_per_server: int = MAX_PROCESSES_PER_SERVER,
         max_processes: int = MAX_PROCESSES,
     ) -> None:
-        self._resolve = resolve
+        self._resolve, self._proofs = resolve, proofs
         self._idle_after = idle_after
         self._max_per_server, self._max_processes = max_processes_per_server, max_processes
         self._tasks = Tasks()
         self._connections: Connections | None = None
-        self._holdings: dict[str, Holdings] = {}
+        self._holdings: dict[Hashable, Holdings] = {}
+        """By the server's key, or by that and an account."""
         self._retired: list[Holdings] = []
 
     async def __aenter__(self) -> Self:
@@ -73,35 +78,71 @@ class LinkPool:
         Raises:
             UpstreamDown: it cannot be opened; `retry_after` is set while the breaker is open.
             UpstreamError: it answered the handshake with an error.
+            ConnectNeeded: it wants an account that nobody has connected, or that has ended.
         """
         if self._connections is None:
             raise UpstreamDown(server.name, "the gateway is shutting down")
-        holdings = self._holdings.get(server.key)
+        account = "" if server.auth is None else self._accounts(server).account(server, visitor.who)
+        place = server.key if server.auth is None else (server.key, account)
+        holdings = self._holdings.get(place)
         if holdings is None or (holdings.server is not server and holdings.server != server):
             older = holdings
-            holdings = Holdings(server, self._resolve, self._connections, self._tasks.spawn, self._make_room)
-            self._holdings[server.key] = holdings
+            proof = None if server.auth is None else self._accounts(server).proof(server, visitor.who)
+            holdings = self._holdings[place] = self._made(self._connections, server, account, proof)
             if older is not None:
                 holdings.take_over(older)
                 self._retired.append(older)
         return holdings.open_link(visitor) or await holdings.link(visitor)
 
+    def _accounts(self, server: McpServer) -> Proofs:
+        if self._proofs is None:
+            raise UpstreamDown(server.name, "it wants credentials, and nothing here keeps any")
+        return self._proofs
+
+    def _made(self, connections: Connections, server: McpServer, account: str, proof: Proof | None) -> Holdings:
+        spawn = self._tasks.spawn
+        return Holdings(server, self._resolve, connections, spawn, self._make_room, account=account, proof=proof)
+
     async def forget(self, key: str) -> None:
         """Close every link of a server at once: it was removed, or its definition changed. Unknown keys are fine."""
         gone = [holdings for holdings in self._all() if holdings.server.key == key]
-        self._holdings.pop(key, None)
+        self._holdings = {place: one for place, one in self._holdings.items() if one.server.key != key}
         self._retired = [holdings for holdings in self._retired if holdings.server.key != key]
         await asyncio.gather(*(holdings.close() for holdings in gone))
 
+    async def forget_account(self, key: str, account: str) -> None:
+        """Close every link of one account at once: it was connected, or disconnected. Unknown ones are fine.
+
+        Those who attend are served anew, as soon as the account is good again.
+        """
+        gone = [one for one in self._all() if one.server.key == key and one.account == account]
+        self._retired = [holdings for holdings in self._retired if holdings not in gone]
+        older = self._holdings.pop((key, account), None)
+        if older is not None and self._connections is not None:
+            fresh = self._made(self._connections, older.server, account, older.proof)
+            fresh.take_over(older)
+            if fresh.slots:
+                self._holdings[key, account] = fresh
+        await asyncio.gather(*(holdings.close() for holdings in gone))
+
     def era(self, server: McpServer) -> Era | None:
-        """The era of exactly this definition, None while it is not known."""
+        """The era of exactly this definition, None while it is not known; where accounts are told, that of any."""
+        if server.auth is not None:
+            return next((one.era for one in self._holdings.values() if one.era and one.server == server), None)
         holdings = self._holdings.get(server.key)
         return holdings.era if holdings is not None and holdings.server == server else None
 
     async def tidy(self, now: float) -> None:
-        """Close idle links; of retired definitions all that nobody uses. `now` is a `time.monotonic()` moment."""
-        for holdings in list(self._holdings.values()):
+        """Close idle links; of retired definitions all that nobody uses. `now` is a `time.monotonic()` moment.
+
+        Accounts that nobody uses are forgotten: there are as many as people.
+        """
+        for place, holdings in list(self._holdings.items()):
             await holdings.tidy(now, self._idle_after)
+            of_account = holdings.server.auth is not None and self._holdings.get(place) is holdings
+            if of_account and holdings.is_forgotten(now, self._idle_after):
+                del self._holdings[place]
+                await holdings.close()
         for holdings in list(self._retired):
             await holdings.tidy(now, 0.0)
             if not holdings.slots:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,7 +87,7 @@ class ProcessWire(asyncio.SubprocessProtocol):
             return "its process closed its output"
         return f"its process ended with exit code {code}; with PORTKEY_MCP_LOG_LEVEL=debug the log has what it said"
 
-    async def send(self, message: Json) -> None:
+    async def send(self, message: Json, headers: Mapping[str, str] | None = None) -> None:
         """See `Wire.send`. Waits where the server does not keep up."""
         if self._stdin.is_closing() or self._exited.is_set():
             raise UpstreamDown(self._server.name, self.ending)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown, UpstreamError
 from portkey_mcp.upstream.tasks import Spawn
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Shared(Generic[T]):
         if future.cancelled():
             raise UpstreamDown("", "the gateway is shutting down")
         error = future.exception()
-        if isinstance(error, (UpstreamDown, UpstreamError)):
+        if isinstance(error, (UpstreamDown, UpstreamError, ConnectNeeded)):
             # Every waiter raises its own copy: one exception raised in several tasks would collect all their traces.
             raise dataclasses.replace(error) from error.__cause__
         return future.result()

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from typing import Protocol
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError, brief
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown, UpstreamError, brief
 from portkey_mcp.upstream.answering import Answering, no_requests
 from portkey_mcp.upstream.attendants import Attendants
 from portkey_mcp.upstream.breaker import backoff
@@ -93,20 +94,21 @@ class Standing:
             self._settled.set()
 
     async def _reconnect_for_ever(self) -> None:
-        """Returns only when there is no such stream; raises when the session is gone for good."""
+        """Returns only when there is no such stream; raises when the session is gone for good.
+
+        An account that has ended is waited for: its person may connect it again.
+        """
         failures, earlier, session = 0, None, self._holder.session
         while True:
             if session is not self._holder.session:
                 earlier, session = None, self._holder.session
             try:
                 stream = await self._open(session, earlier)
-            except (UpstreamError, UpstreamDown) as error:
-                if session.is_lost(error):
-                    await self._holder.check()
-                    if session is not self._holder.session:
-                        self._gap = True
-                        continue
-                if 400 <= error.status < 500 and error.status not in PASSING:
+            except (UpstreamError, UpstreamDown, ConnectNeeded) as error:
+                if await self._is_new_session(session, error):
+                    self._gap = True
+                    continue
+                if not isinstance(error, ConnectNeeded) and 400 <= error.status < 500 and error.status not in PASSING:
                     self._exists = False
                     return
                 self._gap = True
@@ -124,6 +126,14 @@ class Standing:
                 self._gap = earlier is None
             self._settled.set()
             await asyncio.sleep(pause)
+
+    async def _is_new_session(self, session: Session, error: UpstreamError | UpstreamDown | ConnectNeeded) -> bool:
+        """Whether the session was lost and there is another one by now."""
+        if isinstance(error, ConnectNeeded) or not session.is_lost(error):
+            return False
+        with suppress(ConnectNeeded):
+            await self._holder.check()
+        return session is not self._holder.session
 
     async def _open(self, session: Session, earlier: Stream | None) -> Stream:
         lines = session.lines

@@ -58,7 +58,7 @@ def way_of(link: MemoryLink, method: str, params: Json | None, client: Client, e
         "client_info": {"name": "test", "version": "1"},
         **more,
     }
-    besides = {name: given.pop(name) for name in ("param_headers", "inject", "noted") if name in given}
+    besides = {name: given.pop(name) for name in ("headers", "inject", "noted") if name in given}
     timeout = given.pop("timeout", 5.0)
     principal = Principal(given.pop("principal", ADA.id), "Somebody", "person", {"team": "member"})
     visit = Visit(principal, Endpoint("server", Workspace("team", "Team", {}, {}), link.server.name))

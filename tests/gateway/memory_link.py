@@ -32,7 +32,7 @@ class Asked:
 
     method: str
     params: Json | None
-    param_headers: dict[str, str] | None
+    headers: dict[str, str] | None
     notify: OnNotification
     ask: OnRequest
     cancelled: bool = False
@@ -97,11 +97,11 @@ class MemoryLink(Stirring):
         *,
         on_notification: OnNotification,
         on_request: OnRequest,
-        param_headers: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Json:
         if not self.alive:
             raise UpstreamDown(self.server.name, "the link is gone")
-        asked = Asked(method, params, param_headers, on_notification, on_request)
+        asked = Asked(method, params, headers, on_notification, on_request)
         self.requests.append(asked)
         self.stir()
         if method not in self._handlers:

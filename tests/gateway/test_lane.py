@@ -123,7 +123,7 @@ async def test_a_bundles_lane_has_what_the_bundle_chose() -> None:
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_tools_that_changed_under_our_headers_are_looked_up_and_the_call_is_sent_once_more(era: Era) -> None:
     async def picky(asked: Asked) -> Json:
-        if (asked.param_headers or {}) != {"Mcp-Param-City": "Rome"}:
+        if (asked.headers or {}) != {"Mcp-Param-City": "Rome"}:
             raise error(-32020, "mismatch")
         return {"content": []}
 

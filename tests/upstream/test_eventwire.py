@@ -1,12 +1,17 @@
 """The old HTTP+SSE transport."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 from aiohttp import web
 
 from portkey_mcp import wire
-from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown
 from portkey_mcp.wire import Json
+from tests.upstream.accounts import ADA as HER
+from tests.upstream.accounts import BOB as HIM
+from tests.upstream.accounts import Tokens, accounts, guarded, token_of, whose
 from tests.upstream.heard import ADA, BOB, Heard, http, pool
 from tests.upstream.scripted import HELLO, Answer, Seen, Sse, result, serving
 
@@ -97,3 +102,36 @@ async def test_what_is_no_such_server_is_said_in_words(answer: Answer, reason: s
     async with serving(answer) as upstream, pool() as links:
         with pytest.raises(UpstreamDown, match=reason):
             await links.link(http(upstream.url, transport="sse"), ADA)
+
+
+async def test_the_old_transport_proves_itself_on_its_stream_and_with_every_message() -> None:
+    streams: list[Sse] = []
+
+    async def old(request: web.Request, seen: Seen) -> web.StreamResponse:
+        if seen.verb == "GET":
+            stream = await Sse.open(request)
+            streams.append(stream)
+            await stream.raw(b"event: endpoint\ndata: /messages\n\n")
+            await anyio.sleep_forever()
+        if seen.method == "initialize":
+            hello = {"protocolVersion": "2024-11-05", "capabilities": {}, "serverInfo": {"name": "old", "version": "1"}}
+            await streams[-1].send({"jsonrpc": "2.0", "id": (seen.message or {})["id"], "result": hello})
+        elif seen.method == "tools/call":
+            whose = {"whose": token_of(seen)}
+            await streams[-1].send({"jsonrpc": "2.0", "id": (seen.message or {})["id"], "result": whose})
+        return web.Response(status=202)
+
+    tokens, good = Tokens({"ada": "a"}), {"a"}
+    async with accounts(guarded(old, good), tokens) as (_, links, server):
+        server = replace(server, transport="sse")
+        assert await whose(links, server, HER) == "a"
+        link = await links.link(server, HER)
+        good.clear()
+        with pytest.raises(ConnectNeeded):
+            await Heard().ask(link, "tools/call", {"name": "who"})
+        assert link.alive
+        good.add("a2")
+        tokens.held["ada"] = "a2"
+        assert await whose(links, server, HER) == "a2"
+        with pytest.raises(ConnectNeeded):
+            await links.link(server, HIM)

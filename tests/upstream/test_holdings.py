@@ -8,12 +8,15 @@ import anyio
 import pytest
 from aiohttp import web
 
-from portkey_mcp.errors import UpstreamDown, UpstreamError, UpstreamTimeout
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown, UpstreamError, UpstreamTimeout
 from portkey_mcp.model import McpServer
 from portkey_mcp.upstream import holdings as holdings_module
 from portkey_mcp.upstream.connections import Connections
 from portkey_mcp.upstream.holdings import Holdings
 from portkey_mcp.upstream.tasks import Tasks
+from tests.upstream.accounts import ADA as HER
+from tests.upstream.accounts import BOB as HIM
+from tests.upstream.accounts import ERAS, PAGE, Tokens, accounts, guarded, token_of, who, whose
 from tests.upstream.children import stdio
 from tests.upstream.heard import ADA, BOB, Heard, as_it_is, http
 from tests.upstream.scripted import HELLO, Answer, Seen, legacy, modern, reply, serving
@@ -159,3 +162,85 @@ async def test_a_link_that_is_open_needs_no_waiting() -> None:
         assert held.open_link(BOB) is None
         await link.close()
         assert held.open_link(ADA) is None
+
+
+@ERAS
+async def test_without_an_account_nobody_gets_a_link_and_then_they_do(era: type) -> None:
+    tokens = Tokens()
+    async with accounts(guarded(era(who), {"a"}), tokens) as (upstream, links, server):
+        for _ in range(5):
+            with pytest.raises(ConnectNeeded) as needed:
+                await links.link(server, HER)
+        assert needed.value.url == f"{PAGE}/up"
+        assert upstream.seen == []
+        tokens.held["ada"] = "a"
+        assert await whose(links, server, HER) == "a"
+
+
+@ERAS
+async def test_an_account_that_ends_grounds_no_link(era: type) -> None:
+    tokens, good = Tokens({"ada": "a"}), {"a"}
+    async with accounts(guarded(era(who), good), tokens) as (_, links, server):
+        link = await links.link(server, HER)
+        good.clear()
+        for _ in range(5):
+            with pytest.raises(ConnectNeeded):
+                await Heard().ask(link, "tools/call", {"name": "who"})
+        good.add("a2")
+        tokens.held["ada"] = "a2"
+        assert link.alive
+        assert await whose(links, server, HER) == "a2"
+
+
+@ERAS
+async def test_a_newer_token_is_taken_in_the_middle_of_everything(era: type) -> None:
+    tokens = Tokens({"ada": "a"}, {"ada": ["a1", "a2"]})
+    good = {"a1"}
+    async with accounts(guarded(era(who), good), tokens) as (_, links, server):
+        assert await whose(links, server, HER) == "a1"
+        good.symmetric_difference_update({"a1", "a2"})
+        assert await whose(links, server, HER) == "a2"
+
+
+@ERAS
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a30_a_refused_greeting_is_told_with_its_status_and_decides_nothing(era: type, status: int) -> None:
+    good: set[str] = set()
+    tokens = Tokens({"ada": "a"}, stubborn=True)
+    async with accounts(guarded(era(who), good, status), tokens) as (_, links, server):
+        with pytest.raises(UpstreamDown) as down:
+            await links.link(server, HER)
+        assert down.value.status == status
+        assert links.era(server) is None
+        good.add("a")
+        assert await whose(links, server, HER) == "a"
+
+
+async def test_every_waiter_has_its_own_copy_of_what_is_missing() -> None:
+    raised: list[ConnectNeeded] = []
+    async with accounts(guarded(modern(who), {"a"}), Tokens(slow=True)) as (_, links, server):
+
+        async def come() -> None:
+            with pytest.raises(ConnectNeeded) as needed:
+                await links.link(server, HER)
+            raised.append(needed.value)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(come)
+
+    assert len(set(map(id, raised))) == 5
+
+
+async def test_one_accounts_dead_breaker_and_lists_are_nobody_elses() -> None:
+    """The upstream answers each with another list; the same bytes of one are never the other's."""
+
+    async def own_list(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return reply(seen, {"tools": [{"name": token_of(seen)}], "resultType": "complete"})
+
+    tokens = Tokens({"ada": "a", "bob": "b"})
+    async with accounts(guarded(modern(own_list), {"a", "b"}), tokens) as (_, links, server):
+        for _ in range(2):
+            for visitor, token in ((HER, "a"), (HIM, "b")):
+                listed = await Heard().ask(await links.link(server, visitor), "tools/list", {})
+                assert listed["tools"] == [{"name": token}]

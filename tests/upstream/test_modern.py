@@ -28,7 +28,7 @@ async def test_a_call_carries_the_headers_and_the_envelope_of_its_own_hop() -> N
             params,
             on_notification=Heard().on_notification,
             on_request=Heard().on_request,
-            param_headers={"Mcp-Param-Region": "eu"},
+            headers={"Mcp-Param-Region": "eu"},
         )
 
     headers = upstream.seen[-1].headers

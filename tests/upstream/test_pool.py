@@ -7,10 +7,13 @@ import anyio
 import pytest
 from aiohttp import web
 
-from portkey_mcp.errors import UpstreamDown
-from portkey_mcp.model import Introduction, McpServer
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown
+from portkey_mcp.model import Introduction, McpServer, Principal
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.upstream.pool import IDLE_AFTER, LinkPool
+from tests.upstream.accounts import ADA as HER
+from tests.upstream.accounts import BOB as HIM
+from tests.upstream.accounts import ERAS, OAUTH, Tokens, accounts, guarded, token_of, who, whose
 from tests.upstream.children import is_running, stdio
 from tests.upstream.heard import ADA, BOB, Heard, as_it_is, http, pool
 from tests.upstream.scripted import Seen, legacy, modern, reply, serving
@@ -255,3 +258,58 @@ async def test_the_end_fails_what_is_in_flight_then_ends_the_servers() -> None:
 
     assert order == ["failed", "ended"]
     assert not is_running(pid(link))
+
+
+@ERAS
+async def test_a28_each_account_goes_by_its_own_token_on_links_of_its_own(era: type) -> None:
+    tokens = Tokens({"ada": "a", "bob": "b"})
+    async with accounts(guarded(era(who), {"a", "b"}), tokens) as (upstream, links, server):
+        assert [await whose(links, server, visitor) for visitor in (HER, HIM, HER)] == ["a", "b", "a"]
+        assert await links.link(server, HER) is not await links.link(server, HIM)
+        assert links.era(server) == ("legacy" if era is legacy else "modern")
+
+    assert {token_of(seen) for seen in upstream.seen} == {"a", "b"}
+    assert tokens.made == ["ada", "bob"]
+
+
+async def test_those_who_share_an_account_share_its_link() -> None:
+    async with accounts(guarded(modern(who), {"t"}), Tokens({"": "t"}, shared=True)) as (upstream, links, server):
+        assert await links.link(server, HER) is await links.link(server, HIM)
+
+    assert upstream.methods() == ["server/discover"]
+
+
+@ERAS
+async def test_forgetting_an_account_ends_its_links_and_nobody_elses(era: type) -> None:
+    tokens = Tokens({"ada": "a", "bob": "b"})
+    async with accounts(guarded(era(who), {"a", "a2", "b"}), tokens) as (_, links, server):
+        hers, his = await links.link(server, HER), await links.link(server, HIM)
+        tokens.held["ada"] = "a2"
+        await links.forget_account(server.key, "ada")
+        assert (hers.alive, his.alive) == (False, True)
+        assert await whose(links, server, HER) == "a2"
+        await links.forget_account(server.key, "nobody")
+        await links.forget(server.key)
+        assert not his.alive
+
+
+async def test_accounts_nobody_uses_are_forgotten() -> None:
+    tokens = Tokens({f"p{number}": "t" for number in range(50)})
+    async with accounts(guarded(modern(who), {"t"}), tokens) as (_, links, server):
+        for number in range(50):
+            visitor = replace(HER, principal=f"p{number}", who=Principal(f"p{number}", "P", "person"))
+            assert await whose(links, server, visitor) == "t"
+        with pytest.raises(ConnectNeeded):
+            await links.link(server, HIM)
+        await links.tidy(time.monotonic() + IDLE_AFTER - 60)
+        assert len(tokens.made) == len(links._holdings) == 51
+        await links.tidy(time.monotonic() + IDLE_AFTER + 60)
+        assert links._holdings == {}
+
+
+async def test_a_server_with_an_auth_is_out_of_reach_where_nothing_keeps_credentials() -> None:
+    async with serving(modern(who)) as upstream, LinkPool(as_it_is) as links:
+        with pytest.raises(UpstreamDown, match="nothing here keeps any"):
+            await links.link(http(upstream.url, auth=OAUTH), HER)
+
+    assert upstream.seen == []

@@ -5,6 +5,8 @@ import pytest
 from aiohttp import web
 
 from portkey_mcp.upstream.link import Link
+from tests.upstream.accounts import ADA as HER
+from tests.upstream.accounts import Tokens, accounts, guarded, token_of, who
 from tests.upstream.heard import ADA, Heard, http, pool
 from tests.upstream.scripted import Seen, Sse, legacy, reply, serving
 
@@ -157,3 +159,61 @@ async def test_progress_on_it_bears_the_callers_token() -> None:
             release.set()
 
     assert progress["params"] == {"progressToken": "mine", "progress": 1}
+
+
+async def test_those_who_attend_are_served_again_once_the_account_is_back() -> None:
+    tokens, heard = Tokens({"ada": "a"}), Heard()
+
+    async def standing(request: web.Request, seen: Seen) -> web.StreamResponse:
+        if seen.verb != "GET":
+            return await who(request, seen)
+        stream = await Sse.open(request)
+        await stream.send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": token_of(seen)}})
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with accounts(guarded(legacy(standing), {"a", "a2"}), tokens) as (_, links, server):
+        link = await links.link(server, HER)
+        async with link.attend(heard.on_notification, heard.on_request):
+            await heard.until(1)
+            tokens.held["ada"] = "a2"
+            await links.forget_account(server.key, "ada")
+            await heard.until(3)
+
+    methods = [notification["method"] for notification in heard.notifications]
+    assert methods == ["notifications/message", "notifications/tools/list_changed", "notifications/message"]
+    assert heard.notifications[-1]["params"] == {"data": "a2"}
+
+
+async def test_a_standing_stream_waits_for_an_account_that_ended() -> None:
+    tokens, good, heard = Tokens({"ada": "a"}), {"a"}, Heard()
+    ended = anyio.Event()
+
+    async def standing(request: web.Request, seen: Seen) -> web.StreamResponse:
+        if seen.verb != "GET":
+            return await who(request, seen)
+        stream = await Sse.open(request)
+        await stream.raw(b"retry: 1\n\n")
+        await stream.send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": token_of(seen)}})
+        if token_of(seen) == "a":
+            await ended.wait()
+            return stream.response
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with accounts(guarded(legacy(standing), good), tokens) as (upstream, links, server):
+        link = await links.link(server, HER)
+        async with link.attend(heard.on_notification, heard.on_request):
+            await heard.until(1)
+            good.clear()
+            ended.set()
+            with anyio.fail_after(10):
+                while not tokens.refusals:
+                    await anyio.lowlevel.checkpoint()
+            good.add("a2")
+            tokens.held["ada"] = "a2"
+            await heard.until(3)
+
+    assert link.hello["serverInfo"]["name"] == "scripted"
+    assert heard.notifications[-1]["params"] == {"data": "a2"}
+    assert upstream.methods().count("initialize") == 1

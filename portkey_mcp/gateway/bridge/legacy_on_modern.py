@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 from mcp_types import INTERNAL_ERROR
 
-from portkey_mcp.errors import InvalidRequest, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest, UpstreamDown, UpstreamError
 from portkey_mcp.gateway.bridge.envelope import TASKS, legacy_error, legacy_result, modern_meta
 from portkey_mcp.gateway.bridge.way import Way, as_object, refuse, refuse_question, send, with_meta
 from portkey_mcp.gateway.call import Call
@@ -63,8 +63,15 @@ async def _call(way: Way) -> Json:
 
     wait = FIRST_WAIT
     attempt = params
-    for _ in range(MOST_ROUNDS):
-        result = await send(way, attempt, on_notification=way.reply.notify, on_request=refuse)
+    for number in range(MOST_ROUNDS):
+        try:
+            result = await send(way, attempt, on_notification=way.reply.notify, on_request=refuse)
+        except ConnectNeeded as needed:
+            if not number:
+                raise
+            # What began may not be said to have done nothing.
+            reason = f"the account it used ended while the call was under way ({needed.text})"
+            raise UpstreamDown(way.link.server.name, reason, sent=True) from None
         if result.get("resultType") != "input_required":
             return result
         requests = as_object(result.get("inputRequests"))

@@ -50,7 +50,7 @@ class Way:
     link: Link
     reply: Answers
     timeout: float
-    param_headers: dict[str, str] | None = None
+    headers: dict[str, str] | None = None
     inject: Callable[[Json], Json] | None = None
     noted: Callable[[Json], None] = field(default=lambda message: None)
     longest: float | None = None
@@ -132,7 +132,7 @@ async def send(
             params,
             on_notification=on_notification,
             on_request=on_request,
-            param_headers=way.param_headers,
+            headers=way.headers,
         )
     patience = Patience(way.timeout, on_notification, on_request, way.longest)
     try:
@@ -142,7 +142,7 @@ async def send(
                 params,
                 on_notification=patience.heard,
                 on_request=patience.asked,
-                param_headers=way.param_headers,
+                headers=way.headers,
             )
         return defined(result) if way.call.method == "tools/list" else result
     except WasCut:
