@@ -30,9 +30,16 @@ def gateway(server: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "portkey.yaml")
         config.write_text(json.dumps(document(server)))
-        serve = ["serve", "--config", str(config), "--data", str(Path(folder, "data")), "--port", "0"]
-        with _program(["-m", "portkey_mcp", *serve], r"listens on (\S+)") as origin:
+        with serve(config, Path(folder, "data")) as origin:
             yield f"{origin}/conformance/everything/mcp"
+
+
+@contextmanager
+def serve(config: Path, data: Path) -> Iterator[str]:
+    """Start a gateway on a file and a data directory; gives its origin."""
+    command = ["serve", "--config", str(config), "--data", str(data), "--port", "0"]
+    with _program(["-m", "portkey_mcp", *command], r"listens on (\S+)") as origin:
+        yield origin
 
 
 def document(server: str) -> dict[str, object]:
