@@ -19,8 +19,7 @@ import httpx2
 
 from tests.conformance.auth_gateway import Served, for_scenario
 from tests.conformance.person import Person, link_in
-from tests.conformance.suite import MODERN
-from tests.stories.raw_client import Heard, RawClient
+from tests.conformance.plain_client import PlainClient
 
 COMMAND = f"{shlex.quote(sys.executable)} -m tests.conformance.auth_driver"
 """What the suite is told to start, from the repository's root."""
@@ -48,10 +47,11 @@ READY = 15
 
 
 class Caller:
-    """An MCP client at the scenario's server, of the revision's era."""
+    """An MCP client at the scenario's server."""
 
-    def __init__(self, http: httpx2.AsyncClient, served: Served, name: str, era: str) -> None:
-        self._http, self._url, self._era, self._origin = http, served.at(name), era, served.origin
+    def __init__(self, http: httpx2.AsyncClient, served: Served, name: str, revision: str) -> None:
+        self._http, self._url, self._origin = http, served.at(name), served.origin
+        self._revision = revision
 
     async def served(self) -> None:
         """Wait until the gateway has read of the server."""
@@ -65,34 +65,33 @@ class Caller:
         Raises:
             AssertionError: something failed, and no link came with it.
         """
-        client = RawClient(self._http, self._url, self._era)
-        hello = json.dumps(await client.hello())
-        if link := link_in(hello, self._origin):
+        client = PlainClient(self._http, self._url, self._revision)
+        if link := self._link(await client.hello()):
             return link
-        heard = await client.call("tools/list")
-        if link := self._link(heard):
+        answer = await client.ask("tools/list")
+        if link := self._link(answer):
             return link
-        for tool in _result(heard)["tools"]:
-            heard = await client.call("tools/call", {"name": tool["name"], "arguments": {}})
-            if link := self._link(heard):
+        for tool in _result(answer)["tools"]:
+            answer = await client.ask("tools/call", name=tool["name"], arguments={})
+            if link := self._link(answer):
                 return link
-            assert not _result(heard).get("isError"), heard.answer
+            assert not _result(answer).get("isError"), answer
         return ""
 
-    def _link(self, heard: Heard) -> str:
-        return link_in(json.dumps(heard.messages), self._origin)
+    def _link(self, answer: dict[str, Any]) -> str:
+        return link_in(json.dumps(answer), self._origin)
 
 
-def _result(heard: Heard) -> dict[str, Any]:
-    assert "result" in heard.answer, heard.answer
-    result: dict[str, Any] = heard.answer["result"]
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    assert "result" in answer, answer
+    result: dict[str, Any] = answer["result"]
     return result
 
 
-async def act(served: Served, name: str, scenario: str, era: str) -> None:
+async def act(served: Served, name: str, scenario: str, revision: str) -> None:
     """Use the server until it answers, connecting an account whenever one is wanted."""
     async with httpx2.AsyncClient(timeout=20) as http, Person(served.origin) as person:
-        caller = Caller(http, served, name, era)
+        caller = Caller(http, served, name, revision)
         await caller.served()
         for _ in range(MOST_CONNECTS):
             try:
@@ -122,7 +121,7 @@ def main() -> None:
     with contextlib.ExitStack() as running:
         try:
             served = running.enter_context(for_scenario(scenario, context, sys.argv[-1], name))
-            anyio.run(act, served, name, scenario, "modern" if revision == MODERN else "legacy")
+            anyio.run(act, served, name, scenario, revision)
         except Exception:
             traceback.print_exc()
             sys.exit(1)

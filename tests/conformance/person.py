@@ -1,6 +1,7 @@
 """A person at a browser, as far as HTTP goes: connects an account on the gateway's pages, without looking at them."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Self
@@ -52,12 +53,30 @@ def link_in(text: str, origin: str) -> str:
     return found[0] if found else ""
 
 
-class Person:
-    """One person, with a cookie jar. `origin` is the gateway's."""
+async def allowed_at_once(url: str) -> str:
+    """What becomes of an authorization URL where nobody is asked anything: the URL that the browser is sent back to.
 
-    def __init__(self, origin: str) -> None:
+    Raises:
+        AssertionError: it is no redirect.
+    """
+    async with httpx2.AsyncClient(timeout=20) as http:
+        answer = await http.get(url)
+    assert answer.is_redirect, f"{answer.status_code} at {url}: {answer.text[:500]}"
+    return _location(answer)
+
+
+class Person:
+    """One person. `origin` is the gateway's, `allow` what they do upstream, `browser` one that is signed in already."""
+
+    def __init__(
+        self,
+        origin: str,
+        allow: Callable[[str], Awaitable[str]] = allowed_at_once,
+        browser: httpx2.AsyncClient | None = None,
+    ) -> None:
         self.origin = origin
-        self._http = httpx2.AsyncClient(timeout=20)
+        self._allow = allow
+        self._http = browser or httpx2.AsyncClient(timeout=20)
         self.sent_to: list[str] = []
         """The authorization URLs that the gateway sent them to."""
 
@@ -85,9 +104,7 @@ class Person:
             return page
         url = _location(page)
         self.sent_to.append(url)
-        answer = await self._http.get(url)
-        assert answer.is_redirect, f"{answer.status_code} at {url}: {answer.text[:500]}"
-        back = _location(answer)
+        back = await self._allow(url)
         assert back.startswith(f"{self.origin}/"), back
         ended = await self._ours(await self._http.get(back))
         assert not ended.is_redirect, f"sent on to {_location(ended)}"

@@ -9,16 +9,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.conformance.everything.eras import Era
 from tests.conformance.suite import ROOT
+
+if TYPE_CHECKING:  # drivers start once for each scenario, and this import takes longer than all others
+    from tests.conformance.everything.eras import Era
 
 STOPPING = 15
 """Seconds a process has to end by itself once it is told to."""
 
 
 @contextmanager
-def upstream(era: Era) -> Iterator[str]:
+def upstream(era: "Era") -> Iterator[str]:
     """Start the fixture server in an era; gives its URL."""
     with _program(["-m", "tests.conformance.upstream", "--era", era], r"ready (\S+)") as url:
         yield url

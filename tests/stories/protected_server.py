@@ -39,8 +39,8 @@ NEEDS: dict[str, str] = {"publish": FURTHER}
 class Protected:
     """The server. `issuer` is its authorization server, to be set before anybody calls.
 
-    `served` are the claims of the token of each request that was let in, `refused` how many were not; `not_before`
-    refuses tokens that were issued earlier (seconds since the epoch), whatever they say of themselves.
+    `served` are the claims of the token of each request that was let in, `headers` the headers that came with it,
+    `refused` how many requests were not. `banned` are the ids of tokens that are refused whatever they say.
     """
 
     issuer: str = ""
@@ -48,7 +48,7 @@ class Protected:
     served: list[Json] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     refused: int = 0
-    not_before: float = 0
+    banned: set[str] = field(default_factory=set)
     held: anyio.Event = field(default_factory=anyio.Event)
     released: anyio.Event = field(default_factory=anyio.Event)
     _keys: KeySet | None = None
@@ -62,7 +62,16 @@ class Protected:
             return None
         audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         good = claims["iss"] == self.issuer and self.url in audience and claims["exp"] > time.time()
-        return claims if good and claims["iat"] >= self.not_before else None
+        return claims if good and claims["jti"] not in self.banned else None
+
+    @property
+    def tokens(self) -> set[str]:
+        """The ids of all tokens that were let in so far."""
+        return {claims["jti"] for claims in self.served}
+
+    def ban(self) -> None:
+        """Refuse all tokens that were let in so far, as if they had been revoked."""
+        self.banned |= self.tokens
 
     async def _keyset(self) -> KeySet:
         if self._keys is None:

@@ -160,7 +160,7 @@ async def test_what_somebody_allowed_can_be_ended_and_their_tokens_refused(tmp_p
         assert ada.kept.tokens is not None
         answer = await refreshed(upstream, ada, ada.kept.tokens.refresh_token or "")
         assert answer.json()["error"] == "invalid_grant"
-        upstream.server.not_before = 2**40
+        upstream.server.ban()
         assert await upstream.server.claims(ada.kept.tokens.access_token) is None
 
 
