@@ -14,9 +14,10 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Final
+from functools import cache, partial
+from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import anyio
@@ -24,9 +25,9 @@ import anyio.to_thread
 import httpx2
 
 from portkey_mcp import wire
-from portkey_mcp.errors import NotFetched
+from portkey_mcp.errors import NotFetched, Unreachable
 from portkey_mcp.settings import Network
-from portkey_mcp.target import PORTS, IpAddress, Target, is_public, kind_of, read, unmapped
+from portkey_mcp.target import PORTS, IpAddress, Origin, Target, is_public, kind_of, read, unmapped
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port -> its addresses as text, best first. Raises OSError where there are none."""
@@ -76,7 +77,7 @@ class Egress:
     any port; `loopback` lets this machine be asked, on any port and without TLS, for development and tests; `any_port`
     lets other ports be asked everywhere, for URLs an administrator wrote down. `timeout` is in seconds, for everything
     from the name to the last byte; `largest` in bytes. `verify` says which certificates are believed; None: those the
-    system believes.
+    system believes. See `also` for what else may be asked.
     """
 
     def __init__(
@@ -91,18 +92,46 @@ class Egress:
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self._allowed = tuple(allowed)
+        self._plain: tuple[Network, ...] = ()
+        self._origin: Origin | None = None
         self._loopback = loopback
         self._any_port = any_port
         self._timeout = timeout
         self._largest = largest
         self._resolve = resolve or self._lookup
-        self._verify = verify
+        # Made when first needed: it reads the system's certificates, which takes time and memory.
+        self._believed = cache(lambda: verify or ssl.create_default_context())
         self._lookups = anyio.Semaphore(LOOKUPS)
 
-    @cached_property
-    def _believed(self) -> ssl.SSLContext:
-        """Made when first needed: it reads the system's certificates, which takes time and memory."""
-        return self._verify or ssl.create_default_context()
+    def also(self, *, networks: Sequence[Network] = (), origin: str = "", any_port: bool = False) -> Self:
+        """One that may ask more, and shares everything else with this one.
+
+        `networks` are an administrator's own: asked on any port, and without TLS too. `origin` is a URL that an
+        administrator wrote: whatever has exactly its scheme, host and port may be asked, wherever that leads.
+
+        Raises:
+            NotFetched: `origin` is no URL.
+        """
+        wider = copy(self)
+        wider._plain = (*self._plain, *networks)
+        wider._any_port = self._any_port or any_port
+        if origin:
+            wider._origin = read(origin).origin
+        return wider
+
+    async def judge(self, url: str) -> None:
+        """Whether a URL may be asked; nobody is asked but the name server.
+
+        Raises:
+            NotFetched: it may not.
+        """
+        target = read(url)
+        self._begin(target)
+        try:
+            with anyio.fail_after(self._timeout):
+                await self._addresses(target)
+        except TimeoutError:
+            raise Unreachable(f"no address of {target.host} came within {self._timeout:g} seconds") from None
 
     async def get(
         self,
@@ -144,8 +173,7 @@ class Egress:
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, largest: int | None
     ) -> Fetched:
         target = read(url)
-        if target.scheme == "http" and not self._loopback:
-            raise NotFetched("the URL must begin with https://")
+        self._begin(target)
         told = httpx2.Headers(dict(headers))
         told.update({**_OWN, "Host": target.authority})
         request = partial(httpx2.Request, method, headers=told, content=content or None)
@@ -154,7 +182,13 @@ class Egress:
                 addresses = await self._addresses(target)
                 return await self._ask(target, addresses, request, url, largest or self._largest)
         except TimeoutError:
-            raise NotFetched(f"{target.host} did not answer within {self._timeout:g} seconds", inside=True) from None
+            raise Unreachable(f"{target.host} did not answer within {self._timeout:g} seconds") from None
+
+    def _begin(self, target: Target) -> None:
+        """Refuse what no address could make good, before the name is looked up."""
+        may_be_plain = self._loopback or self._plain or target.origin == self._origin
+        if target.scheme == "http" and not may_be_plain:
+            raise NotFetched("the URL must begin with https://")
 
     async def _addresses(self, target: Target) -> list[IpAddress]:
         """Every address of the host, each judged. One that may not be asked spoils them all."""
@@ -169,16 +203,18 @@ class Egress:
             except ValueError:
                 raise NotFetched(f"{target.host} has an address that is none", inside=True) from None
         if not found:
-            raise NotFetched(f"no address is known for {target.host}", inside=True)
+            raise Unreachable(f"no address is known for {target.host}")
         for address in found:
             self._judge(target, address)
         return list(dict.fromkeys(found))[:MOST_ADDRESSES]
 
     def _judge(self, target: Target, address: IpAddress) -> None:
         here = self._loopback and address.is_loopback
-        if target.scheme == "http" and not here:
+        if here or target.origin == self._origin or any(address in network for network in self._plain):
+            return
+        if target.scheme == "http":
             raise NotFetched("the URL must begin with https://")
-        if here or any(address in network for network in self._allowed):
+        if any(address in network for network in self._allowed):
             return
         if not is_public(address):
             whose = "" if target.literal else f" of {target.host}"
@@ -207,7 +243,7 @@ class Egress:
             # The transport alone: a client would bring cookies, redirects and the environment's proxies. And a new one
             # each time: it knows its connections by address, and here two names may have the same.
             transport = httpx2.AsyncHTTPTransport(
-                verify=self._believed, trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0)
+                verify=self._believed(), trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0)
             )
             async with transport:
                 try:
@@ -219,8 +255,8 @@ class Egress:
                 except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:  # nothing was sent yet
                     failed = str(error)
                 except httpx2.TransportError as error:
-                    raise NotFetched(f"{target.host} broke off: {error}", inside=True) from None
-        raise NotFetched(f"{target.host} cannot be reached: {failed or 'no connection in time'}", inside=True)
+                    raise Unreachable(f"{target.host} broke off: {error}") from None
+        raise Unreachable(f"{target.host} cannot be reached: {failed or 'no connection in time'}")
 
     async def _lookup(self, host: str, port: int) -> list[str]:
         async with self._lookups:

@@ -16,7 +16,9 @@ PortkeyError
 ├── ProviderDown         an identity provider gave no answer, or none that says anything
 ├── TokenRefused         an authorization server gives the gateway no token, and says so
 ├── NotFetched           a URL that came from outside was not asked, or gave no answer that may be used
+│   └── Unreachable      who was to be asked did not answer; asking again later may help
 ├── ConnectNeeded        the server wants an account, and none that is good is connected
+├── SignInNeeded         the server takes a person's single sign-on, and theirs is none that is good any more
 ├── UpstreamError        the upstream answered with a JSON-RPC error; passed on as it is
 └── UpstreamDown         the upstream gave no answer
     └── UpstreamTimeout  it was given its time
@@ -170,6 +172,13 @@ class NotFetched(PortkeyError):
         return self.reason
 
 
+class Unreachable(NotFetched):
+    """Nobody answered: the name has no address, no connection came about, it broke off, or time was over."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, inside=True)
+
+
 @dataclass
 class ConnectNeeded(PortkeyError):
     """A server wants an account that nobody has connected, that ended, or that is allowed too little.
@@ -181,6 +190,21 @@ class ConnectNeeded(PortkeyError):
     server: str
     text: str
     url: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass
+class SignInNeeded(PortkeyError):
+    """A server takes what a person's identity provider says of them, and there is nothing of it that is good any more.
+
+    `text` is for the person who called: what helps. `provider` is the id of the provider they sign in with; empty
+    where no sign-in would help them.
+    """
+
+    text: str
+    provider: str = ""
 
     def __str__(self) -> str:
         return self.text

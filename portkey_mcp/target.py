@@ -12,6 +12,8 @@ from typing import Final
 from portkey_mcp.errors import NotFetched
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
 
 LONGEST: Final = 2_048
 """Characters of a URL."""
@@ -46,6 +48,11 @@ class Target:
     port: int
     path: str
     literal: IpAddress | None
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and port."""
+        return self.scheme, self.host, self.port
 
     @property
     def authority(self) -> str:

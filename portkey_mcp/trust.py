@@ -7,6 +7,7 @@ and never shown.
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from portkey_mcp.model import Role
@@ -50,6 +51,19 @@ class Provider:
     groups_claim: str = "groups"
     create: bool = True
     join: tuple[Joining, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTokens:
+    """What a provider gave when a person signed in by it, for servers that take it as a proof of who they are.
+
+    `subject` is who they are there, `expires` when the ID token ends. `refresh` gets another one; empty: none came.
+    """
+
+    subject: str
+    expires: datetime
+    id_token: str = field(repr=False)
+    refresh: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

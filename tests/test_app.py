@@ -34,6 +34,7 @@ async def test_nothing_is_opened_and_nobody_served_before_the_lifespan_begins(tm
 async def test_a_running_gateway_is_ready_and_answers_unknown_paths_in_json(tmp_path: Path) -> None:
     async with gateway(DOCUMENT, tmp_path) as running, httpx2.AsyncClient(base_url=running.url) as http:
         assert (await http.get("/readyz")).json() == {"status": "ok"}
+        assert (await http.get("/.well-known/jwks.json")).json() == {"keys": []}
         for path in ("/", "/docs", "/.well-known/oauth-protected-resource", "/.well-known/openid-configuration/mcp"):
             answered = await http.get(path)
             assert (answered.status_code, answered.headers["content-type"]) == (404, "application/json"), path

@@ -5,7 +5,7 @@ this very origin only (RFC 6265bis, section 4.1.3.2); that prefix needs https, s
 Fails closed: no cookie, a wrong one, or a person who is gone is nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from fastapi import Request, Response
@@ -43,11 +43,21 @@ class People(Protocol):
 
 
 class SignedIn:
-    """Browsers and the people behind them. `origin` is the gateway's public one."""
+    """Browsers and the people behind them. `origin` is the gateway's public one.
 
-    def __init__(self, sessions: BrowserSessions, people: People, origin: str) -> None:
+    `forget` forgets what else came of a person's sign-ins, when they sign out everywhere.
+    """
+
+    def __init__(
+        self,
+        sessions: BrowserSessions,
+        people: People,
+        origin: str,
+        forget: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self._sessions = sessions
         self._people = people
+        self._forget = forget
         self._secure = origin.lower().startswith("https://")
         self._name = SECURE_COOKIE if self._secure else PLAIN_COOKIE
 
@@ -86,6 +96,8 @@ class SignedIn:
         """
         value = self._value(request)
         person = await self._sessions.find(value) if everywhere else None
+        if person is not None and self._forget is not None:
+            await self._forget(person)
         await (self._sessions.end(value) if person is None else self._sessions.end_all(person))
         self._set(response, "", 0)
 

@@ -4,7 +4,7 @@ Both are plain links, which anybody may make somebody follow. What comes back co
 there, and nobody becomes anybody but who they are at their provider.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -20,7 +20,10 @@ from portkey_mcp.identity.claims import Subject
 from portkey_mcp.identity.logins import Entered, Logins
 from portkey_mcp.identity.oidc import SingleSignOn
 from portkey_mcp.identity.pending import BROWSER, LIFE, Pending, new_browser
-from portkey_mcp.trust import Provider, Trust
+from portkey_mcp.trust import Provider, ProviderTokens, Trust
+
+Keep = Callable[[str, Provider, ProviderTokens], Awaitable[None]]
+"""Is given whose sign-in it was, and what their provider gave; keeps it where that is of use. Never fails."""
 
 SECURE_COOKIE: Final = "__Host-portkey-sso"
 PLAIN_COOKIE: Final = "portkey-sso"
@@ -34,9 +37,10 @@ def router(
     sso: SingleSignOn,
     trust: Callable[[], Trust],
     note: Note = forgotten,
+    keep: Keep | None = None,
 ) -> APIRouter:
-    """The routes of single sign-on. `trust` says which providers there are now."""
-    desk = _Desk(site, signed_in, logins, sso, trust, note)
+    """The routes of single sign-on. `trust` says which providers there are now, `keep` gets what they gave."""
+    desk = _Desk(site, signed_in, logins, sso, trust, note, keep)
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route(f"{SIGN_IN}/{{provider}}", desk.begin, methods=["GET"], response_class=HTMLResponse)
     routes.add_api_route(f"{SIGN_IN}/{{provider}}/callback", desk.finish, methods=["GET"], response_class=HTMLResponse)
@@ -54,6 +58,7 @@ class _Desk:
         sso: SingleSignOn,
         trust: Callable[[], Trust],
         note: Note,
+        keep: Keep | None,
     ) -> None:
         self._site = site
         self._signed_in = signed_in
@@ -61,6 +66,7 @@ class _Desk:
         self._sso = sso
         self._trust = trust
         self._note = note
+        self._keep = keep
         self._cookie = SECURE_COOKIE if site.addresses.is_secure else PLAIN_COOKIE
 
     async def begin(self, request: Request, provider: str) -> Response:
@@ -107,6 +113,8 @@ class _Desk:
             return self._down(provider, error, pending.onto)
         except StoreDown:
             return self._site.store_down("Nobody can sign in")
+        if self._keep is not None and subject.tokens is not None:
+            await self._keep(entered.principal.id, provider, subject.tokens)
         self._note_entered(provider, entered, address)
         return answer
 

@@ -5,11 +5,11 @@ shortened into another one.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from portkey_mcp.model import email_problem, label_problem
-from portkey_mcp.trust import Provider
+from portkey_mcp.trust import Provider, ProviderTokens
 
 Claims = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ class Subject:
     """Somebody, as the provider knows them. `subject` is the only thing that names them for good.
 
     `email` and `name` are empty where nothing was said that can be one; `verified` says whether the provider has made
-    sure that the address is theirs.
+    sure that the address is theirs. `tokens` are what it gave to prove all this.
     """
 
     issuer: str
@@ -40,6 +40,7 @@ class Subject:
     verified: bool = False
     name: str = ""
     groups: tuple[str, ...] = ()
+    tokens: ProviderTokens | None = field(default=None, compare=False, repr=False)
 
 
 def is_whole(claims: Claims, provider: Provider) -> bool:

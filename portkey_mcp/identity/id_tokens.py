@@ -36,11 +36,14 @@ _REGISTRY: Final = JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a token must say: who made it, for whom, and for which sign-in. `access_token` is what came with it."""
+    """What a token must say: who made it, for whom, and for which sign-in. `access_token` is what came with it.
+
+    `nonce` None: it is not looked at. Tokens that come by a refresh token need not name one (OpenID Connect Core 12.2).
+    """
 
     issuer: str
     client_id: str
-    nonce: str
+    nonce: str | None
     access_token: str
 
 
@@ -89,9 +92,13 @@ def _checked(claims: dict[str, Any], header: dict[str, Any], expected: Expected,
     except (JoseError, ValueError, TypeError) as error:
         claim = getattr(error, "claim", None) or getattr(error, "description", None) or "a claim"
         raise Unauthenticated(f"The identity provider's ID token is not for this sign-in ({claim}).") from None
-    subject, nonce = claims["sub"], claims.get("nonce")
+    subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
         raise Unauthenticated("The identity provider's ID token names nobody.")
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.nonce.encode()):
+    if expected.nonce is not None and not _same(claims.get("nonce"), expected.nonce):
         raise Unauthenticated("The identity provider's ID token is not for this sign-in (nonce).")
     return claims
+
+
+def _same(nonce: object, expected: str) -> bool:
+    return isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), expected.encode())

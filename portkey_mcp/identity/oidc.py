@@ -8,6 +8,8 @@ and what comes there must be its own, so that one provider cannot pass off anoth
 import hmac
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -22,7 +24,7 @@ from portkey_mcp.identity.discovery import Discovery, Metadata
 from portkey_mcp.identity.fetching import SECONDS, Fetching, within
 from portkey_mcp.identity.id_tokens import Expected
 from portkey_mcp.identity.pending import Pending, PendingSignIns
-from portkey_mcp.trust import Provider
+from portkey_mcp.trust import Provider, ProviderTokens
 
 log = logging.getLogger(__name__)
 
@@ -78,30 +80,45 @@ class SingleSignOn:
         code = response.get("code", "")
         if not 0 < len(code) <= LONGEST_CODE:
             raise Unauthenticated(f"{provider.name} sent no authorization code.")
-        token = await self._token(provider, metadata, callback, pending, code)
-        claims = await self._claims(provider, pending, token)
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": pending.verifier}
+        token = await self._token(provider, metadata, form, callback)
+        claims = await self._claims(provider, token, pending.nonce)
         further: Claims = {}
         if metadata.userinfo and not is_whole(claims, provider):
             further = await self._userinfo(provider, metadata, token, claims["sub"])
-        return subject_of(claims, further, provider)
+        return replace(subject_of(claims, further, provider), tokens=_tokens(claims, token))
+
+    async def renew(self, provider: Provider, tokens: ProviderTokens) -> ProviderTokens:
+        """Another ID token about the same person, by the refresh token (OpenID Connect Core, section 12).
+
+        Raises:
+            Unauthenticated: the provider gives none, or one about somebody else.
+            ProviderDown: the provider cannot be asked, or gives no answer that can be used.
+        """
+        metadata = await self._discovery.metadata(provider.issuer, provider.name)
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh}
+        token = await self._token(provider, metadata, form)
+        claims = await self._claims(provider, token, None)
+        if claims["sub"] != tokens.subject:
+            raise Unauthenticated(f"{provider.name} speaks of somebody else than before.")
+        return _tokens(claims, token, tokens.refresh)
 
     async def _token(
-        self, provider: Provider, metadata: Metadata, callback: str, pending: Pending, code: str
+        self, provider: Provider, metadata: Metadata, form: Mapping[str, str], callback: str = ""
     ) -> Mapping[str, Any]:
-        """Exchange the code for an ID token and an access token (RFC 6749, section 4.1.3)."""
+        """Exchange a grant for an ID token and an access token (RFC 6749, sections 4.1.3 and 6)."""
         async with within(provider.name), await self._client(provider, metadata, callback) as client:
             try:
-                token: Mapping[str, Any] = await client.fetch_token(
-                    metadata.token, grant_type="authorization_code", code=code, code_verifier=pending.verifier
-                )
+                token: Mapping[str, Any] = await client.fetch_token(metadata.token, **form)
             except OAuthError as error:
-                log.warning("%s refused an authorization code: %s", provider.name, shown(str(error.error)))
+                kind = form["grant_type"]
+                log.warning("%s refused the grant %s: %s", provider.name, kind, shown(str(error.error)))
                 raise Unauthenticated(f"{provider.name} did not confirm this sign-in. Please begin again.") from None
         if not isinstance(token.get("id_token"), str):
             raise ProviderDown(f"{provider.name} gave no ID token.")
         return token
 
-    async def _claims(self, provider: Provider, pending: Pending, token: Mapping[str, Any]) -> Claims:
+    async def _claims(self, provider: Provider, token: Mapping[str, Any], nonce: str | None) -> Claims:
         id_token = token["id_token"]
         kid = id_tokens.key_id(id_token)
         keys = await self._discovery.keys(provider.issuer, provider.name, kid)
@@ -109,7 +126,7 @@ class SingleSignOn:
         expected = Expected(
             issuer=provider.issuer,
             client_id=provider.client_id,
-            nonce=pending.nonce,
+            nonce=nonce,
             access_token=access_token if isinstance(access_token, str) else "",
         )
         return id_tokens.verified(id_token, keys, expected)
@@ -138,6 +155,21 @@ class SingleSignOn:
         )
         client.register_client_auth_method(("client_secret_basic", _basic))
         return client
+
+
+def _tokens(claims: Claims, token: Mapping[str, Any], before: str = "") -> ProviderTokens:
+    """What proves who somebody is. `before` is the refresh token that is still good where no other one came."""
+    refresh = token.get("refresh_token")
+    try:
+        expires = datetime.fromtimestamp(claims["exp"], UTC)
+    except (ValueError, OverflowError, OSError):  # a moment that no calendar has
+        expires = datetime.now(UTC)
+    return ProviderTokens(
+        subject=claims["sub"],
+        expires=expires,
+        id_token=token["id_token"],
+        refresh=refresh if isinstance(refresh, str) and refresh else before,
+    )
 
 
 def shown(text: str) -> str:

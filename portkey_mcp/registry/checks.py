@@ -7,6 +7,7 @@ from mcp_types.version import SUPPORTED_PROTOCOL_VERSIONS
 
 from portkey_mcp.model import Bundle, McpServer
 from portkey_mcp.policy.access import access_problem
+from portkey_mcp.proof import IdentityAuth
 from portkey_mcp.registry import references
 from portkey_mcp.registry.names import (
     HEADER_NAME,
@@ -84,6 +85,19 @@ def _forward_problems(server: McpServer) -> Iterator[Problem]:
                 yield ("forward_headers", name), f"{header!r} is no name of an HTTP header"
             elif header.lower() in PROTECTED_HEADERS or header.lower().startswith(("mcp-", "x-forwarded-")):
                 yield ("forward_headers", name), f"the header {header} is never passed on"
+        if _folded(there) in _told(server):  # or a client could say that it is somebody else
+            yield ("forward_headers", name), f"in the header {there} the gateway itself says who calls"
+
+
+def _told(server: McpServer) -> set[str]:
+    """The headers in which a server is told who calls."""
+    auth = server.auth
+    return {_folded(name) for name in (*auth.claims, auth.token_header)} if isinstance(auth, IdentityAuth) else set()
+
+
+def _folded(header: str) -> str:
+    """A header's name as many servers read it, for whom `-` and `_` are the same (CGI, RFC 3875, section 4.1.18)."""
+    return header.lower().replace("_", "-")
 
 
 def texts(server: McpServer) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -22,7 +22,7 @@ from portkey_mcp.identity.oidc import SingleSignOn
 from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.model import Principal
 from portkey_mcp.sealing import KeyRing
-from portkey_mcp.trust import Joining, Provider, Trust
+from portkey_mcp.trust import Joining, Provider, ProviderTokens, Trust
 from tests.dashboard.conftest import DIRECTORY, ORIGIN, PASSWORD, Desk
 from tests.identity.small_provider import CLIENT, SECRET, SmallProvider, small_provider
 
@@ -40,6 +40,14 @@ class House:
     trust: Trust
     acts: list[Act] = field(default_factory=list)
     keyring: KeyRing = field(default_factory=KeyRing.generate)
+    kept: list[tuple[str, str, ProviderTokens]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+
+    async def keep(self, person: str, provider: Provider, tokens: ProviderTokens) -> None:
+        self.kept.append((person, provider.id, tokens))
+
+    async def forget(self, person: str) -> None:
+        self.forgotten.append(person)
 
     def configure(self, **more: Any) -> None:
         (provider,) = self.trust.providers
@@ -47,9 +55,10 @@ class House:
 
     def browser(self, origin: str = ORIGIN, local: Principal | None = None) -> httpx2.AsyncClient:
         site = Site(Addresses(origin), lambda: DIRECTORY, local, lambda scope: "10.0.0.1")
-        signed_in, identity = SignedIn(self.desk.sessions, self.desk.identity, site.origin), self.desk.identity
+        identity = self.desk.identity
+        signed_in = SignedIn(self.desk.sessions, identity, site.origin, self.forget)
         single, app = SingleSignOn(PendingSignIns(self.keyring)), FastAPI()
-        routes = sso.router(site, signed_in, identity.logins, single, lambda: self.trust, self.acts.append)
+        routes = sso.router(site, signed_in, identity.logins, single, lambda: self.trust, self.acts.append, self.keep)
         app.include_router(routes)
         app.include_router(sign_in.router(site, signed_in, identity, lambda: self.trust))
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=site.origin, headers=OURS)
@@ -242,3 +251,26 @@ async def test_passwords_can_be_switched_off(house: House) -> None:
         answer = await browser.post("/ui/sign-in", data={"email": "ann@example.com", "password": PASSWORD})
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
         assert (await house.sign_in(browser)).status_code == 303
+
+
+async def test_what_the_provider_gave_is_kept_for_who_signed_in_and_for_nobody_else(house: House) -> None:
+    house.small.refresh = "on"
+    async with house.browser() as browser:
+        await house.sign_in(browser)
+        ((person, provider, tokens),) = house.kept
+        found = house.desk.identity.people.named("ann@example.com")
+        assert found is not None
+        assert (person, provider) == (found.id, "corp")
+        assert (tokens.subject, tokens.refresh) == ("s-1", house.small.refresh)
+        await browser.post("/ui/sign-out", data={"where": "here"})
+        assert house.forgotten == []
+        await house.sign_in(browser)
+        await browser.post("/ui/sign-out", data={"where": "everywhere"})
+        assert house.forgotten == [person]
+
+
+async def test_of_who_may_not_come_in_nothing_is_kept(house: House) -> None:
+    house.configure(domains=("other.example",))
+    async with house.browser() as browser:
+        assert (await house.sign_in(browser)).status_code == 403
+    assert house.kept == []

@@ -51,7 +51,10 @@ def another_key() -> RSAKey:
 
 @dataclass
 class SmallProvider:
-    """`bends` by what they change: metadata, keys, response, claims, id_token, token, userinfo, status."""
+    """`bends` by what they change: metadata, keys, response, claims, id_token, token, userinfo, status.
+
+    `refresh` is the refresh token that it gives and takes, once each; empty: it gives none.
+    """
 
     url: str = ""
     user: Json = field(default_factory=lambda: {"sub": "s-1", "email": "ann@example.com", "email_verified": True})
@@ -62,6 +65,7 @@ class SmallProvider:
     key: RSAKey = field(default_factory=lambda: own_key("k1"))
     codes: dict[str, Json] = field(default_factory=dict)
     nonce: str = ""
+    refresh: str = ""
 
     def bent(self, what: str, value: Any) -> Any:
         self.asked.append(what)
@@ -121,18 +125,29 @@ def _app(of: SmallProvider) -> FastAPI:
     @app.post("/token")
     async def token(request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode()))
-        asked = of.codes.pop(str(form.get("code")), None)
         basic = base64.b64decode(request.headers.get("authorization", "").removeprefix("Basic ")).decode()
         if [unquote_plus(part) for part in basic.split(":")] != [CLIENT, SECRET]:
             return JSONResponse({"error": "invalid_client"}, 401)
+        if form["grant_type"] == "refresh_token":
+            if form["refresh_token"] != of.refresh:
+                return JSONResponse({"error": "invalid_grant"}, 400)
+            claims = of.claims(CLIENT, "")
+            del claims["nonce"]
+            return given(of.bent("renewed", claims))
+        asked = of.codes.pop(str(form.get("code")), None)
         digest = hashlib.sha256(str(form.get("code_verifier")).encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if asked is None or (asked["code_challenge"], asked["redirect_uri"]) != (challenge, form["redirect_uri"]):
             return JSONResponse({"error": "invalid_grant"}, 400)
         of.nonce = asked["nonce"]
-        claims = of.bent("claims", of.claims(asked["client_id"], asked["nonce"]))
+        return given(of.bent("claims", of.claims(asked["client_id"], asked["nonce"])))
+
+    def given(claims: Json) -> Response:
         id_token = of.bends.get("id_token", of.signed)(claims)
-        answer = of.bent("token", {"access_token": "at", "token_type": "Bearer", "id_token": id_token})
+        tokens = {"access_token": "at", "token_type": "Bearer", "id_token": id_token}
+        if of.refresh:
+            tokens["refresh_token"] = of.refresh = secrets.token_urlsafe(8)
+        answer = of.bent("token", tokens)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     @app.get("/jwks")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -320,3 +321,55 @@ async def test_a_new_key_of_the_provider_is_found(desk: Desk, small: SmallProvid
 def test_what_strangers_say_is_shown_short_and_on_one_line() -> None:
     assert shown("a\nb\x1b[31m") == "a b [31m"
     assert shown("x" * 300) == "x" * 200 + "…"
+
+
+async def test_what_proves_who_somebody_is_comes_with_them_and_is_renewed(desk: Desk, small: SmallProvider) -> None:
+    small.refresh = "on"
+    provider = configured(small)
+    first = (await desk.sign_in(provider)).tokens
+    assert first is not None
+    assert (first.subject, first.refresh) == ("s-1", small.refresh)
+    assert jwt.decode(first.id_token, small.key).claims["aud"] == CLIENT
+    assert first.id_token not in repr(first)
+    assert first.refresh not in repr(first)
+    small.bends["renewed"] = lambda claims: {**claims, "exp": claims["exp"] + 60}
+    second = await desk.sso.renew(provider, first)
+    assert second.expires > first.expires
+    assert second.id_token != first.id_token
+    assert second.refresh == small.refresh != first.refresh
+    with pytest.raises(Unauthenticated):
+        await desk.sso.renew(provider, first)  # its refresh token was used
+
+
+async def test_a_refresh_token_that_stays_good_is_kept(desk: Desk, small: SmallProvider) -> None:
+    small.refresh = "on"
+    first = (await desk.sign_in(configured(small))).tokens
+    assert first is not None
+    small.bends["token"] = lambda token: {name: value for name, value in token.items() if name != "refresh_token"}
+    assert (await desk.sso.renew(configured(small), first)).refresh == first.refresh
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda claims: {**claims, "sub": "s-2"},
+        lambda claims: {**claims, "aud": "another"},
+        lambda claims: {**claims, "iss": "https://other.example"},
+        lambda claims: {**claims, "exp": claims["iat"] - 600},
+    ],
+    ids=["sub", "aud", "iss", "exp"],
+)
+async def test_nobody_becomes_somebody_else_by_a_refresh_token(desk: Desk, small: SmallProvider, bend: Bend) -> None:
+    small.refresh = "on"
+    first = (await desk.sign_in(configured(small))).tokens
+    assert first is not None
+    small.bends["renewed"] = bend
+    with pytest.raises(Unauthenticated):
+        await desk.sso.renew(configured(small), first)
+
+
+async def test_a_sign_in_that_ends_in_no_calendar_has_ended(desk: Desk, small: SmallProvider) -> None:
+    small.bends["claims"] = lambda claims: {**claims, "exp": 10**18}
+    found = (await desk.sign_in(configured(small))).tokens
+    assert found is not None
+    assert found.expires <= datetime.now(UTC)

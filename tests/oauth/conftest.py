@@ -40,6 +40,7 @@ from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.trust import Trust
+from portkey_mcp.vault.signing import SigningKeys
 
 BASE = "https://gw.example"
 PASSWORD = "a fine long password"
@@ -99,6 +100,7 @@ class House:
             return await self.assertions(request)
 
         app.include_router(consent.router(site, signed_in, Authorizing(self.server, next_step), self.keyring))
+        app.include_router(endpoints.keys_router(self.server, SigningKeys(self.database, self.keyring).published))
         app.include_router(endpoints.router(self.server, assertions))
         app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(front.router(site, signed_in, self.server.grants))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from portkey_mcp.model import Bundle, McpServer
+from portkey_mcp.proof import IdentityAuth
 from portkey_mcp.registry.checks import bundle_problems, host_problems, server_problems, texts
 
 
@@ -21,6 +22,7 @@ def stdio(**fields: Any) -> McpServer:
     [
         http(headers={"X-Key": "${env:KEY}"}, protocol="2025-11-25"),
         http(transport="sse"),
+        http(forward={"x-mail": "X-Mail"}, auth=IdentityAuth({"X-User-Email": "email"})),
         stdio(env={"A": "b"}, cwd="/srv", process="shared", protocol="auto"),
     ],
 )
@@ -45,6 +47,14 @@ VERSIONS = "auto, 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28"
         (http(headers={"a b": "c"}), (("headers", "a b"), "'a b' is no name of an HTTP header")),
         (http(headers={"Accept": "c"}), (("headers", "Accept"), "the gateway sets the header Accept itself")),
         (http(headers={"X": "a\r\nb"}), (("headers", "X"), "a header's value is one line")),
+        (
+            http(forward={"x-mail": "x_user_email"}, auth=IdentityAuth({"X-User-Email": "email"})),
+            (("forward_headers", "x-mail"), "in the header x_user_email the gateway itself says who calls"),
+        ),
+        (
+            http(forward={"x-jwt": "X-Jwt"}, auth=IdentityAuth({}, "x-jwt", "files")),
+            (("forward_headers", "x-jwt"), "in the header X-Jwt the gateway itself says who calls"),
+        ),
         (stdio(command=()), ((), "has neither url nor command; expected one of them")),
         (stdio(url="https://x"), (("url",), "a server has a url or a command, not both")),
         (stdio(headers={"X": "y"}), (("headers",), "a command has no headers; hand it what it needs in env")),
