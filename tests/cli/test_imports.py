@@ -33,13 +33,34 @@ def names(data: Path) -> list[str]:
     return [json.loads(line)["name"] for line in run("servers", "list", "--data", data, "--json").out.splitlines()]
 
 
-def test_without_approval_a_command_is_shown_in_full_and_not_taken_over(data: Path) -> None:
+def test_b5_without_approval_a_command_is_shown_in_full_and_not_taken_over(data: Path) -> None:
     ended = import_(data, FILE)
 
     assert ended.code == 1
     assert "  command: npx -y some-server '/srv/my data'" in ended.out
-    assert "--approve" in ended.out
+    assert "the gateway would run this command; say --approve if it should" in ended.out
     assert names(data) == ["search"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--approve",)], ids=["not approved", "approved"])
+def test_b5_a_long_command_is_shown_to_its_end(data: Path, arguments: tuple[str, ...]) -> None:
+    script = f"{'true; ' * 2000}rm -rf /srv"
+    ended = import_(data, {"mcpServers": {"long": {"command": "sh", "args": ["-c", script]}}}, *arguments)
+
+    assert f"  command: sh -c '{script}'\n" in ended.out
+    assert names(data) == (["long"] if arguments else [])
+
+
+@pytest.mark.parametrize("hiding", ["\r", "\n  url: ", "\b", "\u202e", "\u200b", "\x9b2K"])
+@pytest.mark.xfail(strict=True, reason="cli/imports.py prints what a file says as it is, and a terminal obeys it")
+def test_b5_no_part_of_a_command_hides_another_one(data: Path, hiding: str) -> None:
+    arguments = ["-c", "rm -rf /srv", f"{hiding}harmless"]
+    ended = import_(data, {"mcpServers": {"shady": {"command": "sh", "args": arguments}}})
+
+    [shown] = [line for line in ended.out.split("\n") if line.startswith("  command: ")]
+    assert shown.isprintable()
+    assert "rm -rf /srv" in shown
+    assert "harmless" in shown
 
 
 def test_with_approval_everything_is_taken_over_and_secrets_are_not_shown(data: Path) -> None:

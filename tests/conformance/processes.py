@@ -9,16 +9,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.conformance.everything.eras import Era
 from tests.conformance.suite import ROOT
+
+if TYPE_CHECKING:  # drivers start once for each scenario, and this import takes longer than all others
+    from tests.conformance.everything.eras import Era
 
 STOPPING = 15
 """Seconds a process has to end by itself once it is told to."""
 
 
 @contextmanager
-def upstream(era: Era) -> Iterator[str]:
+def upstream(era: "Era") -> Iterator[str]:
     """Start the fixture server in an era; gives its URL."""
     with _program(["-m", "tests.conformance.upstream", "--era", era], r"ready (\S+)") as url:
         yield url
@@ -30,9 +33,16 @@ def gateway(server: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "portkey.yaml")
         config.write_text(json.dumps(document(server)))
-        serve = ["serve", "--config", str(config), "--data", str(Path(folder, "data")), "--port", "0"]
-        with _program(["-m", "portkey_mcp", *serve], r"listens on (\S+)") as origin:
+        with serve(config, Path(folder, "data")) as origin:
             yield f"{origin}/conformance/everything/mcp"
+
+
+@contextmanager
+def serve(config: Path, data: Path) -> Iterator[str]:
+    """Start a gateway on a file and a data directory; gives its origin."""
+    command = ["serve", "--config", str(config), "--data", str(data), "--port", "0"]
+    with _program(["-m", "portkey_mcp", *command], r"listens on (\S+)") as origin:
+        yield origin
 
 
 def document(server: str) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The official suite's client scenarios, with a gateway as the client that the suite sees.
 
-Signing in to upstreams (`auth/*`) is no part of it yet.
+Those of signing in to a server (`auth/*`) are in `test_client_auth.py`.
 """
 
 import pytest

@@ -49,11 +49,10 @@ class Plain(Scripted):
 
 
 @dataclass
-class House:
-    """Everything. `http` is a client without cookies."""
+class Home:
+    """A gateway with its people. `http` is a client without cookies."""
 
     gateway: Gateway
-    upstream: RawUpstream
     http: httpx2.AsyncClient
 
     @property
@@ -120,6 +119,13 @@ class House:
         command = [sys.executable, "-m", "portkey_mcp", *map(str, arguments), "--data", str(self.gateway.data)]
         ended = await anyio.run_process(command, cwd=ROOT, stderr=None, env=dict(os.environ))
         return ended.stdout.decode().strip()
+
+
+@dataclass
+class House(Home):
+    """Everything."""
+
+    upstream: RawUpstream
 
 
 async def signed_in(browser: httpx2.AsyncClient, name: str, password: str = PASSWORD) -> httpx2.Response:
@@ -206,7 +212,7 @@ async def house(data: Path, said: Mapping[str, Any] | None = None, **settings: A
         raw_http() as http,
         gateway(written(upstream.url, **(said or {})), data, **settings) as running,
     ):
-        yield House(running, upstream, http)
+        yield House(running, http, upstream)
 
 
 def is_there(data: Path) -> bool:
