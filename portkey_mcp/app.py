@@ -195,6 +195,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             running.directory = await keepers.directory()
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
             _mount(settings, running, control, exchange, keepers, counter, keyring, keys, single)
+            vault.when_changed(tasks, links.forget_account)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:

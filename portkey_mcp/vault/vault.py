@@ -17,6 +17,7 @@ from portkey_mcp.vault.asked import ConnectLinks
 from portkey_mcp.vault.bearer import Means, Resolved
 from portkey_mcp.vault.clients import DOCUMENT, Clients
 from portkey_mcp.vault.connecting import Connecting
+from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.connections import Connections
 from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.flows import Flows
@@ -90,6 +91,19 @@ class Vault:
             partial("{}{}/{}".format, self._addresses.base, SIGN_IN),
         )
         return Accounts(means, self._identity)
+
+    def when_changed(self, tasks: TaskGroup, then: Callable[[str, str], Awaitable[None]]) -> None:
+        """Have this done, in `tasks`, whenever an account is connected or ends here: its server's key, and whose it is.
+
+        What was opened with the account before shall not serve the one after.
+        """
+        remember = self.connections.changed
+
+        def changed(place: Place) -> None:
+            remember(place)
+            tasks.start_soon(then, f"{place.workspace}/{place.server}", place.subject)
+
+        self.connections.changed = changed
 
     def forget(self) -> None:
         """Another process may have changed something: what is in memory is read anew."""
