@@ -43,7 +43,7 @@ from portkey_mcp.identity.oidc import SingleSignOn
 from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.keepers import Keepers
 from portkey_mcp.model import Directory, Principal
-from portkey_mcp.oauth import endpoints
+from portkey_mcp.oauth import endpoints, published_keys
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.enterprise import Enterprises
@@ -56,7 +56,6 @@ from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
 from portkey_mcp.telemetry import setup as telemetry
 from portkey_mcp.upstream.pool import LinkPool
-from portkey_mcp.vault.signing import SigningKeys
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +187,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             )
             running.directory = await keepers.directory()
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
-            signing = SigningKeys(database, keyring)
-            _mount(settings, running, control, exchange, keepers, counter, keyring, keys, signing)
+            _mount(settings, running, control, exchange, keepers, counter, keyring, keys)
             for work in _beside(keepers, links, running):
                 tasks.start_soon(_lasting, work)
             if settings.config is not None:
@@ -249,7 +247,6 @@ def _mount(
     counter: SqliteCounter,
     keyring: KeyRing,
     keys: KeySets,
-    signing: SigningKeys,
 ) -> None:
     """Put every surface in its place; from then on requests are served."""
     is_open = settings.auth == "none"
@@ -265,7 +262,7 @@ def _mount(
     control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
     control.include_router(front.router(site, signed_in, oauth.grants))
     control.include_router(apps.router(site, signed_in, oauth))
-    control.include_router(endpoints.keys_router(oauth, signing.published))
+    control.include_router(published_keys.router(oauth, keepers.signing.published))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, _nothing_else), keyring))
         control.include_router(endpoints.router(oauth, Enterprises(oauth, keepers.identity.logins, keys).exchange))

@@ -14,6 +14,7 @@ from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
+from portkey_mcp.vault.signing import SigningKeys
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Keepers:
     record: Record
     audit: Audit
     oauth: OAuthServer
+    signing: SigningKeys
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class Keepers:
             Record(database),
             audit,
             oauth,
+            SigningKeys(database, keyring),
         )
 
     async def directory(self) -> Directory:
