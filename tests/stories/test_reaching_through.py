@@ -140,6 +140,15 @@ async def test_a_name_server_that_never_answers_is_left_when_a_url_is_judged() -
         await Egress(resolve=resolve, timeout=0.05).judge(f"https://{HOST}/")
 
 
+async def test_what_is_not_reached_is_told_apart_from_what_is_refused(sides: Any, egress: Egress) -> None:
+    async with raw(hearing([], b""), sides[0]) as server:
+        gone = f"https://{HOST}:{port(server)}/doc"
+        assert isinstance(await refused(egress, gone), Unreachable)
+    assert isinstance(await refused(egress, gone), Unreachable)
+    assert isinstance(await refused(Egress(resolve=Names([])), f"https://{HOST}/"), Unreachable)
+    assert not isinstance(await refused(Egress(resolve=Names(HERE)), f"https://{HOST}/"), Unreachable)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308, 300])
 async def test_b3_no_redirect_is_followed(sides: Any, egress: Egress, status: int) -> None:
     heard: list[bytes] = []
