@@ -45,7 +45,7 @@ from portkey_mcp.identity.oidc import SingleSignOn
 from portkey_mcp.identity.pending import PendingSignIns
 from portkey_mcp.keepers import Keepers
 from portkey_mcp.model import Directory, McpServer, Principal
-from portkey_mcp.oauth import endpoints
+from portkey_mcp.oauth import endpoints, published_keys
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.enterprise import Enterprises
@@ -282,10 +282,10 @@ def _mount(
 
     oauth = keepers.oauth
     site = Site(oauth.addresses, oauth.directory, LOCAL_ADMIN if is_open else None, oauth.address_of)
-    signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin)
+    vault, logins = keepers.vault, keepers.identity.logins
+    signed_in = SignedIn(keepers.sessions, keepers.identity, site.origin, vault.sign_ins.forget)
     control.include_router(approve.router(site, keepers.approvals, authenticate, signed_in))
     control.include_router(sign_in.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
-    vault, logins = keepers.vault, keepers.identity.logins
     control.include_router(sso.router(site, signed_in, logins, single, oauth.trust, oauth.note, vault.sign_ins.keep))
     control.include_router(join.router(site, signed_in, keepers.identity, oauth.trust, oauth.note))
     connecting = vault.connecting
@@ -293,7 +293,7 @@ def _mount(
     control.include_router(accounts.router(site, signed_in, connecting, oauth.note))
     control.include_router(front.router(site, signed_in, oauth.grants, connecting))
     control.include_router(apps.router(site, signed_in, oauth))
-    control.include_router(endpoints.keys_router(oauth, vault.signing.published))
+    control.include_router(published_keys.router(oauth, vault.signing.published))
     if not is_open:
         control.include_router(consent.router(site, signed_in, Authorizing(oauth, connecting.next_step), keyring))
         control.include_router(endpoints.router(oauth, Enterprises(oauth, logins, keys).exchange))

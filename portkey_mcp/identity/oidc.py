@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LONGEST_CODE: Final = 8192
 """Characters of an authorization code."""
 
+REFRESH: Final = "refresh_token"
+
 LONGEST_TOLD: Final = 200
 """Characters of a provider's own words that are shown."""
 
@@ -82,6 +84,8 @@ class SingleSignOn:
             raise Unauthenticated(f"{provider.name} sent no authorization code.")
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": pending.verifier}
         token = await self._token(provider, metadata, form, callback)
+        if not isinstance(token.get("id_token"), str):
+            raise ProviderDown(f"{provider.name} gave no ID token.")
         claims = await self._claims(provider, token, pending.nonce)
         further: Claims = {}
         if metadata.userinfo and not is_whole(claims, provider):
@@ -96,8 +100,9 @@ class SingleSignOn:
             ProviderDown: the provider cannot be asked, or gives no answer that can be used.
         """
         metadata = await self._discovery.metadata(provider.issuer, provider.name)
-        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh}
-        token = await self._token(provider, metadata, form)
+        token = await self._token(provider, metadata, {"grant_type": REFRESH, "refresh_token": tokens.refresh})
+        if not isinstance(token.get("id_token"), str):  # it need not give one
+            raise Unauthenticated(f"{provider.name} gives no further ID token.")
         claims = await self._claims(provider, token, None)
         if claims["sub"] != tokens.subject:
             raise Unauthenticated(f"{provider.name} speaks of somebody else than before.")
@@ -111,11 +116,11 @@ class SingleSignOn:
             try:
                 token: Mapping[str, Any] = await client.fetch_token(metadata.token, **form)
             except OAuthError as error:
-                kind = form["grant_type"]
-                log.warning("%s refused the grant %s: %s", provider.name, kind, shown(str(error.error)))
+                kind, said = form["grant_type"], str(error.error)
+                log.warning("%s refused the grant %s: %s", provider.name, kind, shown(said))
+                if kind == REFRESH and said != "invalid_grant":  # what is refused is not what the person has
+                    raise ProviderDown(f"{provider.name} does not renew sign-ins just now.") from None
                 raise Unauthenticated(f"{provider.name} did not confirm this sign-in. Please begin again.") from None
-        if not isinstance(token.get("id_token"), str):
-            raise ProviderDown(f"{provider.name} gave no ID token.")
         return token
 
     async def _claims(self, provider: Provider, token: Mapping[str, Any], nonce: str | None) -> Claims:

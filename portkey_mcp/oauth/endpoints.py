@@ -20,19 +20,13 @@ from portkey_mcp.oauth.refusal import OAuthRefusal
 from portkey_mcp.oauth.server import OAuthServer
 from portkey_mcp.oauth.token_endpoint import Assert, TokenEndpoint
 from portkey_mcp.oauth.token_endpoint import Request as TokenRequest
-from portkey_mcp.wire import Json, MalformedJson, loads
+from portkey_mcp.wire import MalformedJson, loads
 
 LARGEST: Final = 64 * 1024
 """Bytes of a request body."""
 
 WELL_KNOWN: Final = "/.well-known"
 FORM: Final = "application/x-www-form-urlencoded"
-
-Keys = Callable[[], Awaitable[Json]]
-"""The public halves of the keys that the gateway signs with, as a JWK set. Raises StoreDown."""
-
-KEYS_FOR: Final = 300
-"""Seconds that others may hold the JWK set: less than a further key is published before it signs."""
 
 
 def router(server: OAuthServer, assertions: Assert) -> APIRouter:
@@ -50,29 +44,6 @@ def router(server: OAuthServer, assertions: Assert) -> APIRouter:
         routes.add_api_route(path, _answering(answer), methods=["POST"])
         routes.add_api_route(path, _preflight, methods=["OPTIONS"])
         routes.add_api_route(path, _only_post, methods=["GET", "HEAD"])
-    return routes
-
-
-def keys_router(server: OAuthServer, keys: Keys) -> APIRouter:
-    """The route of the gateway's JWK set (RFC 7517): servers that are told who calls check that by it.
-
-    A route of its own, since there are such servers under `auth: none`, too. To be mounted before those of `router`.
-    """
-
-    async def published(request: Request) -> Response:
-        if _is_silent(server, request):
-            return nothing_here()
-        if request.method == "OPTIONS":
-            return preflight()
-        try:
-            found = await keys()
-        except StoreDown as error:
-            return refused(error)
-        # The first key signs as soon as it is made: that there was none is not to be remembered.
-        return public(found, KEYS_FOR if found["keys"] else 0)
-
-    routes = APIRouter(include_in_schema=False)
-    routes.add_api_route(f"{WELL_KNOWN}/jwks.json", published, methods=["GET", "HEAD", "OPTIONS"])
     return routes
 
 
@@ -150,7 +121,7 @@ class _Desk:
         return path in ("/", prefix) or place_of(path.removeprefix(prefix)) is not None
 
     def _is_silent(self, request: Request) -> bool:
-        return _is_silent(self._server, request)
+        return self._server.is_silent(request.headers.get("host", ""))
 
     def _alias(self, request: Request) -> str:
         return self._server.alias_of(request.headers.get("host", ""))
@@ -248,11 +219,6 @@ class _Desk:
     def _refuse_silent(self, request: Request) -> None:
         if self._is_silent(request):
             raise OAuthRefusal("not_found", "there is nothing here", status=404)
-
-
-def _is_silent(server: OAuthServer, request: Request) -> bool:
-    """Whether nothing here speaks of OAuth, for clients that come with an API key."""
-    return server.alias_of(request.headers.get("host", "")) in server.directory().key_hosts
 
 
 async def _body(request: Request) -> bytes:

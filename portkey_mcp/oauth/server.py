@@ -66,6 +66,10 @@ class OAuthServer:
             note,
         )
 
+    def is_silent(self, host: str) -> bool:
+        """Whether nothing under a Host header speaks of OAuth, for clients that come with an API key."""
+        return self.alias_of(host) in self.directory().key_hosts
+
     def alias_of(self, host: str) -> str:
         """The host alias that a Host header names; empty for the public URL, and for what nobody configured."""
         return alias_of(host, self.directory().hosts)

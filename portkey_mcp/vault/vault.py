@@ -1,8 +1,9 @@
 """The vault, put together: all that a gateway needs for accounts at servers, made once by `app.py`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Final
 
 from anyio.abc import TaskGroup
 
@@ -29,7 +30,7 @@ from portkey_mcp.vault.sign_in_tokens import Renew, SignInTokens, is_wanted
 from portkey_mcp.vault.signing import SigningKeys
 from portkey_mcp.vault.token_requests import TokenRequests
 
-SIGN_IN = "/ui/sign-in"
+SIGN_IN: Final = "/ui/sign-in"
 """Where one signs in with a provider, whose id comes behind it."""
 
 
@@ -92,7 +93,7 @@ class Vault:
         )
         return Accounts(means, self._identity)
 
-    def when_changed(self, tasks: TaskGroup, then: Callable[[str, str], Awaitable[None]]) -> None:
+    def when_changed(self, tasks: TaskGroup, then: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
         """Have this done, in `tasks`, whenever an account is connected or ends here: its server's key, and whose it is.
 
         What was opened with the account before shall not serve the one after.

@@ -128,21 +128,9 @@ def _app(of: SmallProvider) -> FastAPI:
         basic = base64.b64decode(request.headers.get("authorization", "").removeprefix("Basic ")).decode()
         if [unquote_plus(part) for part in basic.split(":")] != [CLIENT, SECRET]:
             return JSONResponse({"error": "invalid_client"}, 401)
-        if form["grant_type"] == "refresh_token":
-            if form["refresh_token"] != of.refresh:
-                return JSONResponse({"error": "invalid_grant"}, 400)
-            claims = of.claims(CLIENT, "")
-            del claims["nonce"]
-            return given(of.bent("renewed", claims))
-        asked = of.codes.pop(str(form.get("code")), None)
-        digest = hashlib.sha256(str(form.get("code_verifier")).encode()).digest()
-        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        if asked is None or (asked["code_challenge"], asked["redirect_uri"]) != (challenge, form["redirect_uri"]):
+        claims = _renewed(of, form) if form["grant_type"] == "refresh_token" else _claimed(of, form)
+        if claims is None:
             return JSONResponse({"error": "invalid_grant"}, 400)
-        of.nonce = asked["nonce"]
-        return given(of.bent("claims", of.claims(asked["client_id"], asked["nonce"])))
-
-    def given(claims: Json) -> Response:
         id_token = of.bends.get("id_token", of.signed)(claims)
         tokens = {"access_token": "at", "token_type": "Bearer", "id_token": id_token}
         if of.refresh:
@@ -160,3 +148,25 @@ def _app(of: SmallProvider) -> FastAPI:
         return JSONResponse(of.bent("userinfo", dict(of.user)))
 
     return app
+
+
+def _claimed(of: SmallProvider, form: Json) -> Json | None:
+    """What a code stands for; None for one that is no good."""
+    asked = of.codes.pop(str(form.get("code")), None)
+    digest = hashlib.sha256(str(form.get("code_verifier")).encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if asked is None or (asked["code_challenge"], asked["redirect_uri"]) != (challenge, form["redirect_uri"]):
+        return None
+    of.nonce = asked["nonce"]
+    claims: Json = of.bent("claims", of.claims(asked["client_id"], asked["nonce"]))
+    return claims
+
+
+def _renewed(of: SmallProvider, form: Json) -> Json | None:
+    """The same for a refresh token: without a nonce."""
+    if form["refresh_token"] != of.refresh:
+        return None
+    claims = of.claims(CLIENT, "")
+    del claims["nonce"]
+    renewed: Json = of.bent("renewed", claims)
+    return renewed

@@ -373,3 +373,16 @@ async def test_a_sign_in_that_ends_in_no_calendar_has_ended(desk: Desk, small: S
     found = (await desk.sign_in(configured(small))).tokens
     assert found is not None
     assert found.expires <= datetime.now(UTC)
+
+
+async def test_a_provider_that_renews_nothing_says_so_and_one_that_cannot_just_now_as_well(
+    desk: Desk, small: SmallProvider
+) -> None:
+    small.refresh = "on"
+    first = (await desk.sign_in(configured(small))).tokens
+    assert first is not None
+    with pytest.raises(ProviderDown):
+        await desk.sso.renew(configured(small, client_secret="wrong"), first)
+    small.bends["token"] = lambda token: {name: value for name, value in token.items() if name != "id_token"}
+    with pytest.raises(Unauthenticated, match="no further ID token"):
+        await desk.sso.renew(configured(small), first)

@@ -27,7 +27,7 @@ from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.passwords import Passwords
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory, McpServer, Principal, Workspace
-from portkey_mcp.oauth import endpoints
+from portkey_mcp.oauth import endpoints, published_keys
 from portkey_mcp.oauth.authorizing import Authorizing
 from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.grants import Grants
@@ -100,7 +100,7 @@ class House:
             return await self.assertions(request)
 
         app.include_router(consent.router(site, signed_in, Authorizing(self.server, next_step), self.keyring))
-        app.include_router(endpoints.keys_router(self.server, SigningKeys(self.database, self.keyring).published))
+        app.include_router(published_keys.router(self.server, SigningKeys(self.database, self.keyring).published))
         app.include_router(endpoints.router(self.server, assertions))
         app.include_router(sign_in.router(site, signed_in, self.identity))
         app.include_router(front.router(site, signed_in, self.server.grants))

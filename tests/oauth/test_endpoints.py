@@ -6,12 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 from mcp.shared.auth import OAuthClientInformationFull, OAuthMetadata, OAuthToken, ProtectedResourceMetadata
-from sqlalchemy import text
 
-from portkey_mcp.oauth.endpoints import KEYS_FOR, LARGEST
+from portkey_mcp.oauth.endpoints import LARGEST
 from portkey_mcp.oauth.registration import NEW_EACH
 from portkey_mcp.trust import DeclaredClient, Terms, Trust
-from portkey_mcp.vault.signing import HEAD_START, HELD, SigningKeys
 from tests.oauth.conftest import BASE, REDIRECT, Asked, House, allowed, tokens
 
 pytestmark = pytest.mark.anyio
@@ -156,28 +154,6 @@ async def test_a_host_for_api_keys_is_silent(house: House, path: str) -> None:
 async def test_so_are_its_endpoints(house: House, path: str) -> None:
     async with house.browser(SILENT) as client:
         assert is_nothing(await client.post(path, data={"a": "b"}))
-
-
-async def test_the_key_set_is_empty_until_something_is_signed_and_then_may_be_held(house: House) -> None:
-    nothing = await get(house, "/.well-known/jwks.json")
-    assert (nothing.json(), nothing.headers["cache-control"]) == ({"keys": []}, "public, max-age=0")
-    key = await SigningKeys(house.database, house.keyring).current()
-    found = await get(house, "/.well-known/jwks.json")
-    assert found.json() == {"keys": [key.public()]}
-    assert "d" not in found.json()["keys"][0]
-    assert found.headers["cache-control"] == f"public, max-age={KEYS_FOR}"
-    assert is_nothing(await get(house, "/.well-known/jwks.json", SILENT))
-
-
-async def test_keys_are_published_long_before_they_sign() -> None:
-    assert KEYS_FOR + HELD.total_seconds() < HEAD_START.total_seconds()
-
-
-async def test_without_a_store_no_key_set_is_told(house: House) -> None:
-    async with house.database.write() as session:
-        await session.execute(text("DROP TABLE signing_keys"))
-    answer = await get(house, "/.well-known/jwks.json")
-    assert (answer.status_code, answer.headers["cache-control"]) == (503, "no-store")
 
 
 async def test_scripts_may_ask(house: House) -> None:
