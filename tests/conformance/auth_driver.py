@@ -90,7 +90,7 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
 
 async def act(served: Served, name: str, scenario: str, revision: str) -> None:
     """Use the server until it answers, connecting an account whenever one is wanted."""
-    async with httpx2.AsyncClient(timeout=20) as http, Person(served.origin) as person:
+    async with httpx2.AsyncClient(timeout=20, headers=served.headers) as http, Person(served.origin) as person:
         caller = Caller(http, served, name, revision)
         await caller.served()
         for _ in range(MOST_CONNECTS):
@@ -117,7 +117,7 @@ def main() -> None:
     """Play one scenario, which the environment names."""
     scenario, revision = os.environ["MCP_CONFORMANCE_SCENARIO"], os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"]
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
-    name = f"{re.sub('[^a-z0-9]', '-', scenario.removeprefix('auth/'))}-{revision[:4]}"
+    name = f"{re.sub('[^a-z0-9]', '-', scenario.removeprefix('auth/'))[:26]}-{revision[:4]}"
     with contextlib.ExitStack() as running:
         try:
             served = running.enter_context(for_scenario(scenario, context, sys.argv[-1], name))

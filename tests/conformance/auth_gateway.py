@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Served:
 
     origin: str
     config: Path
+    headers: Json = field(default_factory=dict)
+    """What a client has to send besides."""
 
     def at(self, server: str) -> str:
         """The URL of a server's endpoint."""
@@ -65,10 +67,9 @@ def for_scenario(scenario: str, context: Json, url: str, name: str) -> Iterator[
         document = base(**part_of(scenario, context))
         document["workspaces"]["conformance"]["servers"][name] = server
         data = Path(folder, "data")
-        if scenario == ENTERPRISE:
-            _plant(data, context)
+        key = _plant(data, context) if scenario == ENTERPRISE else ""
         with serving(Path(folder), document) as served:
-            yield served
+            yield replace(served, headers={"Authorization": f"Bearer {key}"} if key else {})
 
 
 @contextmanager
@@ -92,7 +93,7 @@ def part_of(scenario: str, context: Json) -> Json:
         return {"oauth": {"client_metadata_url": DOCUMENT_URL}}
     if scenario == ENTERPRISE:
         provider = {"id": PROVIDER, "issuer": context["idp_issuer"], "client_id": context["idp_client_id"]}
-        return {"sign_in": {"providers": [provider]}}
+        return {"auth": "required", "sign_in": {"providers": [provider]}}
     return {}
 
 
@@ -127,7 +128,8 @@ def _add(config: Path, name: str, server: Json) -> None:
         new.replace(config)
 
 
-def _plant(data: Path, context: Json) -> None:
-    """Let the local admin have signed in by the suite's provider, which has no page where somebody could."""
+def _plant(data: Path, context: Json) -> str:
+    """Let somebody have signed in by the suite's provider, which has no page where they could; gives their API key."""
     command = [sys.executable, "-m", "tests.conformance.signed_in", str(data)]
-    subprocess.run(command, cwd=ROOT, input=json.dumps(context), text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, input=json.dumps(context), text=True, check=True, stdout=subprocess.PIPE)
+    return done.stdout.strip()

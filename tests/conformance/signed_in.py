@@ -1,4 +1,4 @@
-"""Lets the local admin have signed in by the suite's identity provider: `python -m tests.conformance.signed_in DATA`.
+"""Lets Ada have signed in by the suite's identity provider, and prints a key of hers: `python -m … DATA`.
 
 That provider has no page where anybody could, and no keys that an ID token could be checked with: the suite hands the
 token over instead, in what stdin holds (its `MCP_CONFORMANCE_CONTEXT`). Nothing may run on the data directory yet.
@@ -12,16 +12,19 @@ from typing import Any
 
 import anyio
 
-from portkey_mcp.identity.authenticate import LOCAL_ADMIN
+from portkey_mcp.identity.authenticate import Identity
+from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.trust import Provider, ProviderTokens, Trust
 from portkey_mcp.vault.sign_in_tokens import SignInTokens
 from tests.conformance.auth_gateway import PROVIDER
 
+WORKSPACE = "conformance"
 
-async def plant(data: Path, context: dict[str, Any]) -> None:
-    """Keep the ID token as a sign-in would."""
+
+async def plant(data: Path, context: dict[str, Any]) -> str:
+    """Keep the ID token as a sign-in would; gives her key."""
     provider = Provider(PROVIDER, context["idp_issuer"], context["idp_client_id"])
     tokens = ProviderTokens("demo-user", datetime.now(UTC) + timedelta(hours=1), context["idp_id_token"])
 
@@ -30,12 +33,15 @@ async def plant(data: Path, context: dict[str, Any]) -> None:
 
     database = await Database.open(data)
     try:
-        trust = Trust(providers=(provider,))
-        kept = SignInTokens(database, KeyRing.of(data), lambda: trust, lambda _: True, never)
-        await kept.keep(LOCAL_ADMIN.id, provider, tokens)
+        trust, keyring = Trust(providers=(provider,)), KeyRing.of(data)
+        await Registry(database, keyring).add_workspace(WORKSPACE)
+        identity = Identity(database)
+        ada = await identity.people.add("ada@example.com", "Ada", workspace=WORKSPACE)
+        await SignInTokens(database, keyring, lambda: trust, lambda _: True, never).keep(ada, provider, tokens)
+        return await identity.create_key(WORKSPACE, "driver", person="ada@example.com")
     finally:
         await database.close()
 
 
 if __name__ == "__main__":
-    anyio.run(plant, Path(sys.argv[1]), json.load(sys.stdin))
+    print(anyio.run(plant, Path(sys.argv[1]), json.load(sys.stdin)))
