@@ -124,7 +124,8 @@ async def _rotate(settings: Settings, drop_old: bool) -> list[dict[str, object]]
             passed = await _all(database, keyring)
             if drop_old:
                 for key in keyring.key_ids[1:]:
-                    await _drop_key(database, keyring, key)
+                    if await _drop_key(database, keyring, key):
+                        _say(f"The key {key!r} is gone.")
             return _results(passed, keyring, await held(database, SEALED))
 
 
@@ -158,7 +159,7 @@ def _results(
     """One record for each table; and what is to be known besides, for a person."""
     first, *old = keyring.key_ids
     for key in old:
-        still = ", ".join(f"{number} {name}" for name, number in needed.get(key, {}).items())
+        still = ", ".join(f"{name} ({number})" for name, number in needed.get(key, {}).items())
         away = f"`portkey-mcp secrets drop {key} --yes` takes it away; then {ENDS}"
         _say(
             f"The key {key!r} is still needed by {still}."
@@ -205,7 +206,7 @@ async def _note(database: Database, key: str, what: str) -> None:
 def _told(row: dict[str, object]) -> dict[str, object]:
     needed = row["needed_by"]
     assert isinstance(needed, dict)
-    return {**row, "needed_by": [f"{number} {name}" for name, number in needed.items()]}
+    return {**row, "needed_by": [f"{name} ({number})" for name, number in needed.items()]}
 
 
 def _say(line: str) -> None:

@@ -109,10 +109,11 @@ class Renewing:
         if is_good(now) and found is not None and now.generation != found.generation:
             return now
         issuer = "" if found is None else found.credential.issuer
-        log.warning("no new token for %s/%s: %s", place.workspace, place.server, refused.error)
+        told = words(refused, issuer)
+        log.warning("no new token for %s/%s: %s", place.workspace, place.server, told)
         if makes or found is None or not is_final(refused):
-            raise ProviderDown(words(refused, issuer))
-        await self._connections.end(place, found.generation, words(refused, issuer))
+            raise ProviderDown(told)
+        await self._connections.end(place, found.generation, told)
         return None
 
 
