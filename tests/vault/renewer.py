@@ -2,7 +2,8 @@
 
     python -m tests.vault.renewer DATA URL CALLERS LEASE
 
-It prints `ready`, waits for a line, lets so many callers ask at once, prints `asking`, and then the token each one got.
+It prints `ready`, waits for a line, lets so many callers ask at once, prints `tried` once it knows whether it got the
+lease, and then the token each one got.
 """
 
 import json
@@ -50,6 +51,19 @@ def answered(before: Connection, status: int, body: dict[str, object], now: date
     return replace(before.credential, tokens=tokens)
 
 
+class Telling(Connections):
+    """The store, which tells when the lease was first asked for."""
+
+    told = False
+
+    async def lease(self, place: Place, generation: int | None, holder: str, seconds: float) -> bool:
+        taken = await super().lease(place, generation, holder, seconds)
+        if not self.told:
+            self.told = True
+            say("tried")
+        return taken
+
+
 async def main(data: Path, url: str, callers: int, lease: float) -> None:
     async def renew(before: Connection | None) -> Credential:
         assert before is not None
@@ -64,13 +78,12 @@ async def main(data: Path, url: str, callers: int, lease: float) -> None:
 
     database = await Database.open(data)
     async with anyio.create_task_group() as owner:
-        refreshing = Refreshing(Connections(database, KeyRing.of(data)), owner, lease=lease)
+        refreshing = Refreshing(Telling(database, KeyRing.of(data)), owner, lease=lease)
         say("ready")
         await anyio.to_thread.run_sync(sys.stdin.readline)
         async with anyio.create_task_group() as tasks:
             for _ in range(callers):
                 tasks.start_soon(call)
-            say("asking")
     await database.close()
 
 

@@ -72,7 +72,7 @@ async def test_a28_three_processes_with_17_callers_each_make_one_token_request(t
         for opened, _ in askers:
             await go(opened)
         for _, output in askers:
-            assert await line(output) == "asking"
+            assert await line(output) == "tried"
         await server.entered.wait()
         server.hold.set()
         assert [await line(output) for _, output in askers for _ in range(17)] == ["a-2"] * 51
@@ -93,7 +93,7 @@ async def test_a_process_that_dies_while_it_renews_is_followed_by_another_one(tm
             await go(doomed)
             await server.entered.wait()
             await go(heir)
-            assert await line(output) == "asking"
+            assert await line(output) == "tried"
             doomed.kill()
             await doomed.wait()
             server.hold.set()
