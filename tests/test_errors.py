@@ -5,6 +5,7 @@ from portkey_mcp.errors import (
     InvalidRequest,
     Mistake,
     NotFetched,
+    Unreachable,
     UpstreamDown,
     UpstreamError,
     UpstreamTimeout,
@@ -39,6 +40,8 @@ def test_an_invalid_request_reads_as_its_message() -> None:
 
 def test_what_was_not_fetched_and_who_was_refused_is_told_in_words() -> None:
     assert str(NotFetched("the address 10.0.0.1 of h is private", inside=True)).startswith("the address")
+    gone = Unreachable("h did not answer")
+    assert (str(gone), gone.inside, isinstance(gone, NotFetched)) == ("h did not answer", True, True)
     assert str(ClientRefused("Clients of h are not accepted here.", 30.0)) == "Clients of h are not accepted here."
 
 

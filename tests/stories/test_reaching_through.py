@@ -11,12 +11,12 @@ import anyio
 import pytest
 
 from portkey_mcp.egress import Egress
-from portkey_mcp.errors import ClientRefused, NotFetched
+from portkey_mcp.errors import ClientRefused, NotFetched, Unreachable
 from portkey_mcp.oauth import documents
 from portkey_mcp.oauth.documents import FAILED_FOR, ClientDocuments
 from tests.oauth.site import HOST, Site
 from tests.outside import Names, answer, contexts, hearing
-from tests.upstream.raw import RawServer, answering, raw
+from tests.upstream.raw import OK, RawServer, answering, raw
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +75,78 @@ async def test_b3_a_second_answer_of_the_name_server_is_never_asked_for(sides: A
 
     assert f"the address 127.0.0.1 of {HOST} is loopback" in str(error)
     assert heard == []
+
+
+async def test_b3_more_networks_are_asked_without_tls_too_and_nothing_else_is(sides: Any) -> None:
+    own = [ipaddress.ip_network("127.0.0.0/8")]
+    base = Egress(resolve=Names(HERE), verify=sides[1])
+    async with raw(answering(OK)) as plain, raw(answering(OK), sides[0]) as server:
+        wider = base.also(networks=own)
+        assert (await wider.get(f"http://{HOST}:{port(plain)}/")).status == 200
+        assert (await wider.get(f"https://{HOST}:{port(server)}/doc")).status == 200
+        assert "loopback" in str(
+            await refused(base, f"https://{HOST}:{port(server)}/doc")
+        )  # the one it was made of stays as it is
+        assert "https" in str(await refused(base, f"http://{HOST}:{port(plain)}/"))
+    for host, said in (("10.0.0.1", "https"), ("1.1.1.1", "https"), ("[::1]", "https")):
+        assert said in str(await refused(wider, f"http://{host}/"))
+    assert "is private" in str(await refused(wider, "https://10.0.0.1/"))
+    assert "names 8443" in str(await refused(wider, "https://1.1.1.1:8443/"))
+
+
+async def test_b3_an_origin_that_an_administrator_wrote_is_asked_wherever_it_leads(sides: Any) -> None:
+    resolve = Names(HERE)
+    async with raw(answering(OK)) as plain, raw(answering(OK), sides[0]) as server:
+        there = f"http://{HOST.upper()}:{port(plain)}/mcp"
+        own = Egress(resolve=resolve, verify=sides[1]).also(origin=there)
+        assert (await own.get(f"http://{HOST}:{port(plain)}/.well-known/x")).status == 200
+        assert "loopback" in str(await refused(own, f"https://{HOST}:{port(plain)}/"))
+        for other in (f"{HOST}:{port(server)}", f"other.example:{port(plain)}", f"127.0.0.1:{port(plain)}", HOST):
+            assert "must begin with https" in str(await refused(own, f"http://{other}/"))
+        assert (
+            await own.also(origin=f"https://{HOST}:{port(server)}/doc").get(f"https://{HOST}:{port(server)}/doc")
+        ).status == 200
+        assert "loopback" in str(await refused(own, f"https://{HOST}:{port(server)}/doc"))
+    with pytest.raises(NotFetched):
+        own.also(origin="ftp://h/")
+
+
+async def test_b3_another_port_is_let_through_for_public_addresses_only() -> None:
+    inner = Egress(resolve=Names(["10.0.0.1"])).also(any_port=True)
+    assert "is private" in str(await refused(inner, f"https://{HOST}:8443/"))
+    wider = Egress(resolve=Names(["1.1.1.1"])).also(any_port=True)
+    await wider.judge(f"https://{HOST}:8443/")
+    with pytest.raises(NotFetched, match="https"):
+        await wider.judge(f"http://{HOST}:8443/")
+
+
+async def test_a_url_is_judged_without_asking_it(sides: Any) -> None:
+    heard: list[bytes] = []
+    async with raw(hearing(heard), sides[0]) as server:
+        await Egress(loopback=True, resolve=Names(HERE)).judge(f"https://{HOST}:{port(server)}/doc")
+        with pytest.raises(NotFetched, match="loopback"):
+            await Egress(resolve=Names(HERE)).judge(f"https://{HOST}:{port(server)}/doc")
+    assert heard == []
+    with pytest.raises(Unreachable, match="no address is known"):
+        await Egress(resolve=Names([])).judge(f"https://{HOST}/")
+
+
+async def test_a_name_server_that_never_answers_is_left_when_a_url_is_judged() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    with pytest.raises(Unreachable, match=r"came within 0\.05 seconds"), anyio.fail_after(10):
+        await Egress(resolve=resolve, timeout=0.05).judge(f"https://{HOST}/")
+
+
+async def test_what_is_not_reached_is_told_apart_from_what_is_refused(sides: Any, egress: Egress) -> None:
+    async with raw(hearing([], b""), sides[0]) as server:
+        gone = f"https://{HOST}:{port(server)}/doc"
+        assert isinstance(await refused(egress, gone), Unreachable)
+    assert isinstance(await refused(egress, gone), Unreachable)
+    assert isinstance(await refused(Egress(resolve=Names([])), f"https://{HOST}/"), Unreachable)
+    assert not isinstance(await refused(Egress(resolve=Names(HERE)), f"https://{HOST}/"), Unreachable)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308, 300])

@@ -11,7 +11,8 @@ from portkey_mcp.errors import Mistake, NotFetched, ProviderDown
 from portkey_mcp.proof import AccountAuth, Authority, IdentityAuth, MachineAuth, OAuthClient
 from portkey_mcp.vault.discovery import Discovery, Found
 from portkey_mcp.vault.reaching import Reaching
-from tests.vault.outside_server import OutsideServer, outside_server, reaching
+from tests.outside import Names
+from tests.vault.outside_server import LOCAL, OutsideServer, outside_server, reaching
 
 pytestmark = pytest.mark.anyio
 
@@ -320,6 +321,19 @@ async def test_b3_a_private_address_is_told_to_administrators_with_what_helps(ou
         await find(outside)
 
     assert raised.value.inside
+
+
+async def test_a_name_that_leads_inside_only_when_it_is_asked_is_refused(outside: OutsideServer) -> None:
+    """The name server says one thing to whoever judges, and another to whoever asks: it is judged each time."""
+    outside.serve(outside.resource(authorization_servers=["https://as.example"]))
+    for answers, error, words in (
+        ([["1.1.1.1"], ["10.0.0.7"]], NotFetched, "is private"),
+        ([[]], ProviderDown, "no address is known"),
+        ([["1.1.1.1"], []], ProviderDown, "as.example does not answer"),
+    ):
+        reach = Reaching(Egress(resolve=Names(*answers)), lambda: LOCAL)
+        with pytest.raises(error, match=words):
+            await Discovery(reach).find(outside.url, ACCOUNT, "Bearer")
 
 
 async def test_a_server_that_is_gone_is_told_as_such() -> None:
