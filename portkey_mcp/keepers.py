@@ -1,20 +1,28 @@
 """What keeps things in the database, all of it, for the composition root: made, tidied and written out together."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from portkey_mcp.activity.audit import Audit
 from portkey_mcp.activity.record import Record
+from portkey_mcp.approval import approvals
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.model import Directory
 from portkey_mcp.oauth.server import OAuthServer
+from portkey_mcp.registry import registry
 from portkey_mcp.registry.definitions import Definitions
 from portkey_mcp.registry.policies import Policies
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
+from portkey_mcp.storage.resealing import Sealed
+from portkey_mcp.vault import resealing
 from portkey_mcp.vault.connecting import Connecting
+
+SEALED: Final[tuple[Sealed, ...]] = (*registry.SEALED, *approvals.SEALED, *resealing.SEALED)
+"""Everything that rests sealed in the database, for whoever changes keys."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 An envelope is `v1.<key id>.<base64url of nonce and ciphertext>`, safe in a header and in a URL. What it is bound to is
 authenticated but not stored: moved to another row or used for another purpose, it does not open. Nonces are random
 (96 bit), so a key should seal fewer than 2**32 times.
+
+A ring that came from a key file follows it: a key that is put in front there seals in every process within a second,
+and one that a ring has not heard of is looked for at once, so that nothing which another process sealed stays closed.
 """
 
 import base64
@@ -11,6 +14,7 @@ import logging
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -19,13 +23,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from portkey_mcp.errors import Mistake, PortkeyError
+from portkey_mcp.key_file import KEY_BYTES, KeyFile, Stamp
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = "v1"
-KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 KEY_FILE: Final = "secret.key"
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the key file."""
 KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -34,9 +40,15 @@ class Unsealable(PortkeyError):
 
 
 class KeyRing:
-    """Keys by id; the first one seals, all of them open."""
+    """Keys by id; the first one seals, all of them open. `file` is where they came from, and is followed."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
+    def __init__(self, keys: Mapping[str, bytes], file: KeyFile | None = None, stamp: Stamp | None = None) -> None:
+        self._file = file
+        self._stamp = stamp
+        self._looked = time.monotonic()
+        self._take(keys)
+
+    def _take(self, keys: Mapping[str, bytes]) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(self._ciphers))
 
@@ -47,17 +59,7 @@ class KeyRing:
         Raises:
             Mistake: naming `source` and the entry, never the key.
         """
-        keys: dict[str, bytes] = {}
-        for number, entry in enumerate(filter(None, re.split(r"[,\s]+", text)), 1):
-            key_id, colon, encoded = entry.partition(":")
-            if not colon or not KEY_ID.fullmatch(key_id):
-                raise Mistake(f"{source}: key {number} is not `id:base64` with an id of letters, digits, - and _")
-            if key_id in keys:
-                raise Mistake(f"{source}: the key id {key_id!r} is there twice")
-            keys[key_id] = _decode_key(encoded, f"{source}: key {key_id!r}")
-        if not keys:
-            raise Mistake(f"{source}: holds no key; expected `id:base64` with 32 bytes of base64")
-        return cls(keys)
+        return cls(_keys(text, source))
 
     @classmethod
     def of(cls, data: Path, secret_keys: str = "") -> Self:
@@ -68,12 +70,12 @@ class KeyRing:
         """
         if secret_keys:
             return cls.parse(secret_keys)
-        path = data / KEY_FILE
-        if not path.exists():
-            _make_key_file(path)
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            log.warning("%s can be read by other users of this machine; chmod 600 it", path)
-        return cls.parse(path.read_text(encoding="ascii", errors="replace"), str(path))
+        file = key_file(data)
+        file.make()
+        if os.name == "posix" and file.path.stat().st_mode & 0o077:
+            log.warning("%s can be read by other users of this machine; chmod 600 it", file.path)
+        stamp = file.stamp()  # before it is read: at worst it is read once more
+        return cls(_keys(file.text(), str(file.path)), file, stamp)
 
     @classmethod
     def generate(cls) -> Self:
@@ -82,6 +84,7 @@ class KeyRing:
 
     def seal(self, plaintext: bytes, bind: str) -> str:
         """Encrypt under the first key; it opens only with an equal `bind`."""
+        self._look()
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = nonce + self._ciphers[self._current].encrypt(nonce, plaintext, bind.encode())
         return f"{VERSION}.{self._current}.{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
@@ -94,6 +97,7 @@ class KeyRing:
         """
         version, _, rest = token.partition(".")
         key_id, _, body = rest.partition(".")
+        self._look(now=key_id not in self._ciphers)
         cipher = self._ciphers.get(key_id)
         if version != VERSION or cipher is None:
             raise Unsealable("not sealed by this gateway, or with a key that is not on its ring")
@@ -107,6 +111,57 @@ class KeyRing:
         """Whether it was sealed with the key that seals now; if not, rotation should seal it again."""
         return token.startswith(f"{VERSION}.{self._current}.")
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The keys by their ids; the first one seals."""
+        return tuple(self._ciphers)
+
+    def follow(self) -> None:
+        """Take over at once what the key file says by now."""
+        self._look(now=True)
+
+    def _look(self, *, now: bool = False) -> None:
+        """Take over what the key file says by now. One that is damaged or gone changes nothing, and is told once."""
+        if self._file is None or not (now or time.monotonic() - self._looked >= LOOK_EVERY):
+            return
+        self._looked = time.monotonic()
+        stamp = self._file.stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._take(_keys(self._file.text(), str(self._file.path)))
+        except (OSError, Mistake) as error:
+            log.error("the key file changed and cannot be read; the keys known before stay in use: %s", error)
+        else:
+            log.info("keys for secrets at rest: %s; the first one seals", ", ".join(self._ciphers))
+
+
+def key_file(data: Path) -> KeyFile:
+    """The key file of a data directory."""
+    return KeyFile(data / KEY_FILE)
+
+
+def key_of(token: str) -> str:
+    """The id of the key that sealed it; empty for what is no envelope. Its beginning is enough."""
+    version, _, rest = token.partition(".")
+    key_id, dot, _ = rest.partition(".")
+    return key_id if version == VERSION and dot else ""
+
+
+def _keys(text: str, source: str) -> dict[str, bytes]:
+    keys: dict[str, bytes] = {}
+    for number, entry in enumerate(filter(None, re.split(r"[,\s]+", text)), 1):
+        key_id, colon, encoded = entry.partition(":")
+        if not colon or not KEY_ID.fullmatch(key_id):
+            raise Mistake(f"{source}: key {number} is not `id:base64` with an id of letters, digits, - and _")
+        if key_id in keys:
+            raise Mistake(f"{source}: the key id {key_id!r} is there twice")
+        keys[key_id] = _decode_key(encoded, f"{source}: key {key_id!r}")
+    if not keys:
+        raise Mistake(f"{source}: holds no key; expected `id:base64` with 32 bytes of base64")
+    return keys
+
 
 def _decode_key(encoded: str, where: str) -> bytes:
     try:
@@ -117,21 +172,3 @@ def _decode_key(encoded: str, where: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise Mistake(f"{where} has {len(key)} bytes; expected {KEY_BYTES}")
     return key
-
-
-def _make_key_file(path: Path) -> None:
-    """Write a fresh key, readable by the owner only; of several processes that try at once, one wins whole."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = base64.b64encode(AESGCM.generate_key(bit_length=KEY_BYTES * 8)).decode()
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(f"k1:{key}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-        log.warning("made a new key for secrets at rest: %s; without it they cannot be read, so keep a copy", path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

@@ -11,7 +11,7 @@ from portkey_mcp.egress import Egress
 from portkey_mcp.errors import StoreDown
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.sessions import BrowserSessions
-from portkey_mcp.keepers import Keepers
+from portkey_mcp.keepers import SEALED, Keepers
 from portkey_mcp.model import Directory, McpServer
 from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.server import OAuthServer
@@ -19,6 +19,7 @@ from portkey_mcp.proof import Auth
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
+from portkey_mcp.storage.tables import Base
 from portkey_mcp.trust import Trust
 from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connecting import Connecting
@@ -53,3 +54,9 @@ async def test_what_cannot_fail_is_written_out_before_what_can(tmp_path: Path, m
         await keepers.flush()
     assert len(await audit.recent(Wanted())) == 1
     await database.close()
+
+
+async def test_everything_that_rests_sealed_is_known_to_whoever_changes_keys() -> None:
+    columns = [column for table in Base.metadata.tables.values() for column in table.columns]
+    assert {place.name for place in SEALED} == {one.table.name for one in columns if "sealed" in one.name}
+    assert {one.name for one in columns if "sealed" in one.name} == {"sealed"}

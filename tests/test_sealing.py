@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkey_mcp.errors import Mistake
-from portkey_mcp.sealing import KEY_FILE, KeyRing, Unsealable
+from portkey_mcp.sealing import KEY_FILE, LOOK_EVERY, KeyRing, Unsealable, key_file, key_of
 
 RING = KeyRing.generate()
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -131,3 +131,77 @@ def test_a_damaged_key_file_is_named(tmp_path: Path) -> None:
     (tmp_path / KEY_FILE).write_text("nonsense")
     with pytest.raises(Mistake, match=r"secret\.key: key 1 is not `id:base64`"):
         KeyRing.of(tmp_path)
+
+
+@pytest.fixture
+def moving(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock by which rings look at their file; it stands until its one number is changed."""
+    clock = [1000.0]
+    monkeypatch.setattr("portkey_mcp.sealing.time.monotonic", lambda: clock[0])
+    return clock
+
+
+def test_a_ring_seals_with_a_key_that_was_put_in_front_a_second_later(tmp_path: Path, moving: list[float]) -> None:
+    ring = KeyRing.of(tmp_path)
+    before = ring.seal(b"secret", "x")
+    key_file(tmp_path).add()
+    assert key_of(ring.seal(b"secret", "x")) == "k1"
+    moving[0] += LOOK_EVERY
+    assert key_of(ring.seal(b"secret", "x")) == "k2"
+    assert ring.open(before, "x") == b"secret"
+    assert ring.key_ids == ("k2", "k1")
+    assert not ring.is_current(before)
+
+
+def test_a_key_that_a_ring_has_not_heard_of_is_looked_for_at_once(tmp_path: Path, moving: list[float]) -> None:
+    ring = KeyRing.of(tmp_path)
+    key_file(tmp_path).add()
+    assert ring.open(KeyRing.of(tmp_path).seal(b"secret", "x"), "x") == b"secret"
+    with pytest.raises(Unsealable, match="a key that is not on its ring"):
+        ring.open("v1.k9.AAAA", "x")
+
+
+def test_a_key_that_was_taken_away_opens_nothing_a_second_later(tmp_path: Path, moving: list[float]) -> None:
+    ring = KeyRing.of(tmp_path)
+    before = ring.seal(b"secret", "x")
+    file = key_file(tmp_path)
+    file.add()
+    file.drop({"k1"})
+    moving[0] += LOOK_EVERY
+    with pytest.raises(Unsealable):
+        ring.open(before, "x")
+
+
+@pytest.mark.parametrize("damage", ["", "k2:", "k2:QUJD\nk1:", None], ids=["empty", "cut", "short", "gone"])
+def test_a_key_file_that_is_damaged_meanwhile_changes_nothing_and_is_told_once(
+    tmp_path: Path, moving: list[float], caplog: pytest.LogCaptureFixture, damage: str | None
+) -> None:
+    ring = KeyRing.of(tmp_path)
+    file, caplog_before = tmp_path / KEY_FILE, len(caplog.messages)
+    whole = file.read_text()
+    file.unlink() if damage is None else file.write_text(damage)
+    for _ in range(3):
+        moving[0] += LOOK_EVERY
+        assert ring.open(ring.seal(b"secret", "x"), "x") == b"secret"
+    assert [message[:45] for message in caplog.messages[caplog_before:]] == [
+        "the key file changed and cannot be read; the "
+    ]
+    file.write_text(whole)
+    key_file(tmp_path).add()
+    moving[0] += LOOK_EVERY
+    assert key_of(ring.seal(b"secret", "x")) == "k2"
+
+
+def test_given_keys_follow_no_file(tmp_path: Path, moving: list[float]) -> None:
+    ring = KeyRing.of(tmp_path, f"a:{KEY}")
+    KeyRing.of(tmp_path)
+    key_file(tmp_path).add()
+    moving[0] += LOOK_EVERY
+    ring.follow()
+    assert ring.key_ids == ("a",)
+
+
+def test_an_envelope_names_its_key_and_nothing_else_does() -> None:
+    assert key_of(KeyRing.parse(f"mine:{KEY}").seal(b"x", "")) == "mine"
+    assert key_of("v1.k1.") == "k1"
+    assert [key_of(text) for text in ("", "v1", "v1.k1", "v2.k1.x", "plain")] == [""] * 5

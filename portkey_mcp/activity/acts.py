@@ -20,6 +20,7 @@ ACTS: Final[Mapping[str, str]] = {
     "key_made": "an API key was made",
     "key_ended": "an API key was revoked",
     "key_used": "an API key or a token was used, once for each address and day",
+    "secret_keys": "a key for secrets at rest was made or taken away",
     "person": "an account was made, disabled, enabled or removed",
     "member": "somebody became a member, got another role or other groups, or left",
     "invitation": "somebody was invited, or an invitation was taken back or used",

@@ -25,6 +25,7 @@ from portkey_mcp.policy.decide import Thing
 from portkey_mcp.policy.match import Kind
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.storage.database import Database
+from portkey_mcp.storage.resealing import Sealed
 from portkey_mcp.storage.tables import Instant
 from portkey_mcp.wire import Json, dumps, loads
 
@@ -252,12 +253,12 @@ class Approvals:
         )
 
     def _seal(self, ident: str, who: str, short: str, full: str, wrong: int) -> str:
-        return self._keyring.seal(dumps([who, short, "" if full == short else full, wrong]), f"{SEAL}:{ident}")
+        return self._keyring.seal(dumps([who, short, "" if full == short else full, wrong]), _bind(ident))
 
     def _opened(self, row: ApprovalRow) -> Approval:
         if not row.sealed:
             return _shown(row)
-        who, short, full, wrong = loads(self._keyring.open(row.sealed, f"{SEAL}:{row.id}"))
+        who, short, full, wrong = loads(self._keyring.open(row.sealed, _bind(row.id)))
         return replace(_shown(row), who=who, short=short, full=full or short, wrong=wrong)
 
     @asynccontextmanager
@@ -281,6 +282,18 @@ def _told() -> Iterator[None]:
     except (SQLAlchemyError, OSError) as error:
         why = error.orig if isinstance(error, DBAPIError) else type(error).__name__
         raise StoreDown(f"approvals cannot be read or written: {why}") from None
+
+
+def _bind(ident: str) -> str:
+    return f"{SEAL}:{ident}"
+
+
+def _binding(row: ApprovalRow) -> str:
+    return _bind(row.id)
+
+
+SEALED: Final = (Sealed(ApprovalRow, _binding),)
+"""What this room keeps sealed."""
 
 
 def _too_late(row: ApprovalRow | None) -> NotFound | Refused:

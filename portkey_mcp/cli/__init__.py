@@ -20,6 +20,7 @@ from portkey_mcp.cli import (
     people,
     policy,
     review,
+    secrets,
     serve,
     servers,
     workspaces,
@@ -51,6 +52,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(db.app, name="db")
 
 

@@ -8,7 +8,7 @@ import difflib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Final, cast
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +26,7 @@ from portkey_mcp.registry.rows import Origin
 from portkey_mcp.registry.tables import BundleRow, HostRow, Member, SecretRow, ServerRow, WorkspaceRow
 from portkey_mcp.sealing import KeyRing, Unsealable
 from portkey_mcp.storage.database import Database
+from portkey_mcp.storage.resealing import Sealed
 from portkey_mcp.trust import Trust
 
 ProvisionKeys = Callable[[AsyncSession, Iterable[DeclaredKey]], Awaitable[Collection[str]]]
@@ -250,6 +251,10 @@ async def _no_secret(name: str) -> str:
 def _bind(row: SecretRow) -> str:
     """What a sealed secret is bound to: copied to another row, it does not open."""
     return f"secrets|{row.workspace}|{row.server}|{row.name}"
+
+
+SEALED: Final = (Sealed(SecretRow, _bind),)
+"""What this room keeps sealed."""
 
 
 def _secret_names(server: McpServer) -> Iterable[str]:

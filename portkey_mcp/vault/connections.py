@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, CursorResult, Result, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Result, delete, not_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -153,19 +153,20 @@ class Connections:
             await session.execute(delete(ConnectionRow).where(ConnectionRow.sealed == "", ConnectionRow.created < over))
 
     async def lease(self, place: Place, generation: int | None, holder: str, seconds: float) -> bool:
-        """Take the lease for renewing this very generation, or for the first one (None). False: somebody has it, or
-        there is another generation by now.
+        """Take the lease for renewing this very generation, or for the first one (None). False: somebody else has it,
+        or there is another generation by now.
 
         Raises:
             Mistake: the server is gone.
             StoreDown: it could not be written.
         """
         now = self._now()
+        free = or_(
+            ConnectionRow.lease_until.is_(None), ConnectionRow.lease_until <= now, ConnectionRow.lease_holder == holder
+        )
         async with self._reading() as session:  # readers never wait, and those who wait for the lease look often
-            until = await session.scalar(select(ConnectionRow.lease_until).where(rows.at(place)))
-        if until is not None and until > now:
-            return False
-        free = or_(ConnectionRow.lease_until.is_(None), ConnectionRow.lease_until <= now)
+            if await session.scalar(select(ConnectionRow.lease_holder).where(rows.at(place), not_(free))):
+                return False
         same = ConnectionRow.sealed == "" if generation is None else ConnectionRow.generation == generation
         async with self._writing(place, announce=False) as session:
             if generation is None:
@@ -236,7 +237,7 @@ class Connections:
             async with self._database.write(announce=announce) as session:
                 yield session
         except IntegrityError as error:
-            if place is None:
+            if place is None or "FOREIGN KEY" not in str(error.orig):
                 raise _told(error) from None
             raise Mistake(f"workspace {place.workspace!r} has no server {place.server!r} any more") from None
         except (SQLAlchemyError, OSError) as error:

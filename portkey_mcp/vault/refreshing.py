@@ -177,8 +177,10 @@ class Refreshing:
             flight.error = error
             flight.done.set()
             return flight
+        self._tasks.start_soon(
+            self._fly, flight, place, renew, after, makes
+        )  # first: where it fails, nobody shall wait
         self._flights[place] = flight
-        self._tasks.start_soon(self._fly, flight, place, renew, after, makes)
         return flight
 
     async def _fly(self, flight: _Flight, place: Place, renew: Renew, after: int, makes: bool) -> None:

@@ -41,6 +41,7 @@ class Renewing:
         self._now = now
         self._lease = lease
         self._holder = secrets.token_hex(8)
+        self._unwritten: dict[Place, tuple[int | None, Credential]] = {}
 
     async def renewed(self, place: Place, renew: Renew, after: int, *, makes: bool) -> Connection | None:
         """Renew, or wait until whoever has the lease did. Reads the row each time: others write there."""
@@ -58,10 +59,15 @@ class Renewing:
 
     async def _ask(self, place: Place, found: Connection | None, renew: Renew, *, makes: bool) -> Connection | None:
         """The one token request, under the lease, and what became of it."""
+        generation = None if found is None else found.generation
         stored = False
         try:
-            with anyio.fail_after(self._lease * ASKS):
-                credential = await renew(found if is_good(found) else None)
+            before, credential = self._unwritten.get(place, (None, None))
+            if credential is None or before != generation:
+                with anyio.fail_after(self._lease * ASKS):
+                    credential = await renew(found if is_good(found) else None)
+                credential = _whole(credential, found)
+                self._unwritten[place] = (generation, credential)
             await self._store(place, found, credential)
             stored = True
         except TimeoutError:
@@ -74,14 +80,19 @@ class Renewing:
         return await self._connections.find(place)
 
     async def _store(self, place: Place, found: Connection | None, credential: Credential) -> None:
+        """Write it, or write nothing where the connection is another one by now. What cannot be written is kept for
+        the next renewal of this place, which then asks for none.
+        """
         for attempt in range(1, WRITE_TRIES + 1):
             try:
-                await self._connections.replace(found, place, _whole(credential, found), self._holder)
+                await self._connections.replace(found, place, credential, self._holder)
             except StoreDown:
                 if attempt == WRITE_TRIES:
+                    log.error("a new credential for %s/%s cannot be stored", place.workspace, place.server)
                     raise
                 await anyio.sleep(POLL * attempt)
             else:
+                del self._unwritten[place]
                 return
 
     async def _give_back(self, place: Place) -> None:
@@ -98,10 +109,11 @@ class Renewing:
         if is_good(now) and found is not None and now.generation != found.generation:
             return now
         issuer = "" if found is None else found.credential.issuer
-        log.warning("no new token for %s/%s: %s", place.workspace, place.server, refused.error)
+        told = words(refused, issuer)
+        log.warning("no new token for %s/%s: %s", place.workspace, place.server, told)
         if makes or found is None or not is_final(refused):
-            raise ProviderDown(words(refused, issuer))
-        await self._connections.end(place, found.generation, words(refused, issuer))
+            raise ProviderDown(told)
+        await self._connections.end(place, found.generation, told)
         return None
 
 

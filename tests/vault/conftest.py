@@ -14,8 +14,10 @@ from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.vault.connection import Client, Credential, Endpoint, Place, Tokens
 from portkey_mcp.vault.connections import Connections
+from tests.vault.renewer import ADA
 
-ADA: Final = Place("demo", "files", "ada")
+__all__ = ["ADA"]
+
 BOB: Final = Place("demo", "files", "bob")
 SHARED: Final = Place("demo", "search", "")
 

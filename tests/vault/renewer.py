@@ -10,20 +10,23 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
 import anyio
 import anyio.to_thread
 
+import portkey_mcp.registry.tables  # noqa: F401 (tables of the vault refer to its own)
+from portkey_mcp.errors import ProviderDown, TokenRefused
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
-from portkey_mcp.vault.connection import Connection, Credential
+from portkey_mcp.vault.connection import Connection, Credential, Place, Tokens
 from portkey_mcp.vault.connections import Connections
 from portkey_mcp.vault.refreshing import Refreshing
-from tests.vault.conftest import ADA
-from tests.vault.token_server import answered
+
+ADA = Place("demo", "files", "ada")
 
 
 def asked(url: str, refresh: str) -> tuple[int, dict[str, object]]:
@@ -33,6 +36,18 @@ def asked(url: str, refresh: str) -> tuple[int, dict[str, object]]:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
+
+
+def answered(before: Connection, status: int, body: dict[str, object], now: datetime) -> Credential:
+    """What became of a token request."""
+    if "error" in body:
+        raise TokenRefused(str(body["error"]))
+    if status != 200:
+        raise ProviderDown(f"https://as.example answered {status}")
+    life = body["expires_in"]
+    expires = now + timedelta(seconds=life) if isinstance(life, int) else None
+    tokens = Tokens(str(body["access_token"]), expires=expires, refresh=str(body.get("refresh_token", "")))
+    return replace(before.credential, tokens=tokens)
 
 
 async def main(data: Path, url: str, callers: int, lease: float) -> None:

@@ -13,8 +13,9 @@ import anyio
 import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
+from sqlalchemy import text
 
-from portkey_mcp.errors import ProviderDown, TokenRefused
+from portkey_mcp.errors import ProviderDown, StoreDown, TokenRefused
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.vault.connection import Connection, Credential, Endpoint, Tokens
@@ -171,3 +172,29 @@ async def test_the_first_credential_of_a_machine_is_made_once_and_never_ends(kee
     assert found.credential == keeping.credential("m-1", refresh="")
     again = await renewing(keeping).renewed(SHARED, refused, -1, makes=True)
     assert again == found
+
+
+async def test_an_answer_that_cannot_be_stored_is_stored_later_and_not_asked_for_again(keeping: Keeping) -> None:
+    await keeping.connections.keep(ADA, keeping.credential("a-1", life=0), "ada")
+    server, one = TokenServer(now=keeping.clock), renewing(keeping)
+
+    async def full(before: Connection | None) -> Credential:
+        credential = await server.renew(before)
+        await execute(
+            keeping, "create trigger full before update on connections begin select raise(abort, 'full'); end"
+        )
+        return credential
+
+    with pytest.raises(StoreDown):
+        await one.renewed(ADA, full, -1, makes=False)
+    await execute(keeping, "drop trigger full")
+    found = await one.renewed(ADA, server.renew, -1, makes=False)
+    assert found is not None
+    assert found.credential.tokens is not None
+    assert found.credential.tokens.refresh == server.refresh
+    assert server.requests == 1
+
+
+async def execute(keeping: Keeping, statement: str) -> None:
+    async with keeping.database.write() as session:
+        await session.execute(text(statement))

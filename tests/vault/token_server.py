@@ -5,17 +5,17 @@ Over HTTP by `served`, for tests with several processes; `renewal` is what the v
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from portkey_mcp.errors import ProviderDown, TokenRefused
-from portkey_mcp.vault.connection import Connection, Credential, Tokens
+from portkey_mcp.vault.connection import Connection, Credential
 from tests.stories.gateway import serving
+from tests.vault.renewer import answered
 
 
 def _now() -> datetime:
@@ -63,18 +63,6 @@ class TokenServer:
         assert before is not None
         assert before.credential.tokens is not None
         return answered(before, *await self.answer(before.credential.tokens.refresh), self.now())
-
-
-def answered(before: Connection, status: int, body: dict[str, object], now: datetime) -> Credential:
-    """What became of a token request."""
-    if "error" in body:
-        raise TokenRefused(str(body["error"]))
-    if status != 200:
-        raise ProviderDown(f"https://as.example answered {status}")
-    life = body["expires_in"]
-    expires = now + timedelta(seconds=life) if isinstance(life, int) else None
-    tokens = Tokens(str(body["access_token"]), expires=expires, refresh=str(body.get("refresh_token", "")))
-    return replace(before.credential, tokens=tokens)
 
 
 @asynccontextmanager
