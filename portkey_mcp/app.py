@@ -196,10 +196,8 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
             _mount(settings, running, control, exchange, keepers, counter, keyring, keys, single)
             vault.when_changed(tasks, links.forget_account)
-            for work in _beside(keepers, links, running):
+            for work in _beside(settings, provisioning, keepers, links, running):
                 tasks.start_soon(_lasting, work)
-            if settings.config is not None:
-                tasks.start_soon(_lasting, partial(provisioning.watch, settings.config))
             yield
             running.entrance = None
             tasks.cancel_scope.cancel()
@@ -253,9 +251,12 @@ def _vault(
     return Vault(database, keyring, running.egress, oauth.addresses, around), single
 
 
-def _beside(keepers: Keepers, links: LinkPool, running: _Running) -> list[Callable[[], Awaitable[None]]]:
+def _beside(
+    settings: Settings, provisioning: Provisioning, keepers: Keepers, links: LinkPool, running: _Running
+) -> list[Callable[[], Awaitable[None]]]:
     """What goes on beside the calls, without end."""
     return [
+        *([] if settings.config is None else [partial(provisioning.watch, settings.config)]),
         partial(_follow, keepers, links, running),
         partial(_record_use, keepers),
         partial(_tidy, keepers),

@@ -115,3 +115,9 @@ def test_ipv6_keeps_its_brackets() -> None:
 
 def test_an_invitation_is_opened_below_the_public_url() -> None:
     assert Addresses("https://example.com/gw").invitation("abc") == "https://example.com/gw/ui/join/abc"
+
+
+def test_an_account_is_connected_below_the_public_url() -> None:
+    assert (
+        Addresses("https://gw.example/base").connecting("demo/linear") == "https://gw.example/base/connect/demo/linear"
+    )

@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import httpx2
@@ -14,7 +15,11 @@ from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.settings import load
 from portkey_mcp.storage.database import Database
+from tests.dashboard.connecting_pages import back, hidden
+from tests.oauth.conftest import OURS
 from tests.stories.gateway import gateway
+from tests.vault.connecting_house import House
+from tests.vault.outside_server import outside_server
 
 pytestmark = pytest.mark.anyio
 
@@ -109,3 +114,21 @@ async def opened(data: Path) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+async def test_an_account_at_a_server_is_connected_and_disconnected(tmp_path: Path) -> None:
+    async with outside_server() as outside:
+        House(None, None, outside).serve()  # type: ignore[arg-type]
+        servers = f"{{linear: {{url: '{outside.url}', auth: {{type: oauth}}}}}}"
+        declared = f"version: 1\ngateway: {{auth: none}}\nworkspaces: {{team: {{servers: {servers}}}}}\n"
+        async with gateway(declared, tmp_path) as running, httpx2.AsyncClient(base_url=running.url) as http:
+            page = await http.get("/connect/team/linear")
+            sent = await http.post("/connect/team/linear", data=hidden(page.text), headers=OURS)
+            asked = {name: value[0] for name, value in parse_qs(urlsplit(sent.headers["location"]).query).items()}
+            assert asked["redirect_uri"] == f"{running.url}/oauth/callback"
+            done = await http.get((await http.get(back(asked))).headers["location"])
+            assert "Connected" in done.text
+            listed = (await http.get("/api/v1/workspaces/team/connections")).json()
+            assert [(one["server"], one["state"]) for one in listed] == [("linear", "good")]
+            ended = await http.post("/ui/accounts/disconnect", data={"server": "team/linear"}, headers=OURS)
+            assert "revoked at 127.0.0.1" in ended.text

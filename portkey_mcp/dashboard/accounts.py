@@ -34,6 +34,7 @@ class Account(NamedTuple):
     state: str
     path: str
     verb: str
+    is_good: bool
     can_end: bool
     is_shared: bool
 
@@ -50,10 +51,13 @@ async def accounts_of(connecting: Connecting, directory: Directory, who: Princip
     for left in await connecting.connections.of_subject(who.id):
         workspace, name, _ = left.place
         if (key := f"{workspace}/{name}") not in shown:
-            found.append(
-                Account(key, name, workspace, "not used: the server is not there for you", "", "", True, False)
-            )
+            found.append(_left(key, name, workspace))
     return found
+
+
+def _left(key: str, name: str, workspace: str) -> Account:
+    state = "not used: the server is not there for you"
+    return Account(key, name, workspace, state, path="", verb="", is_good=False, can_end=True, is_shared=False)
 
 
 def _servers(directory: Directory, who: Principal) -> Iterator[McpServer]:
@@ -73,6 +77,7 @@ async def _account(connecting: Connecting, directory: Directory, who: Principal,
         state=state_of(connection, is_good),
         path=f"{CONNECT}{server.key}" if may else "",
         verb="Connect" if connection is None else "Connect again",
+        is_good=is_good,
         can_end=may and connection is not None,
         is_shared=is_shared(server),
     )

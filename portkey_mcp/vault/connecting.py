@@ -278,7 +278,7 @@ class Connecting:
             if registered and refusal.error in ("invalid_client", "unauthorized_client"):
                 await self._clients.forget(server, flow.endpoint.issuer)
             raise NotConnected(*token_words(refusal, registered=registered), flow.place, flow.onto) from None
-        except (ProviderDown, NotFetched) as error:
+        except (ProviderDown, NotFetched, Mistake) as error:
             log.warning("%s gives no token for %s: %s", flow.endpoint.issuer, server.key, error)
             text = "The authorization server could not be asked for the token. Please try again."
             raise NotConnected(text, str(error), flow.place, flow.onto) from None

@@ -31,6 +31,8 @@ ROUTES = {
     "/audit": {"get"},
     "/grants": {"get"},
     "/grants/{ident}": {"delete"},
+    "/connections": {"get"},
+    "/connections/{server}/{subject}": {"delete"},
 }
 
 

@@ -72,7 +72,13 @@ async def test_what_is_no_form_or_too_much_of_one_is_not_read(body: bytes, kind:
 
 
 @pytest.mark.parametrize(
-    "path", ["/ui/", "/ui/approve/aB_-9~", "/ui/consent?client=https%3A%2F%2Fa.example&redirect=http://b.example/?c"]
+    "path",
+    [
+        "/ui/",
+        "/ui/approve/aB_-9~",
+        "/ui/consent?client=https%3A%2F%2Fa.example&redirect=http://b.example/?c",
+        "/connect/demo/linear?asked=v1.k1.x",
+    ],
 )
 def test_a_path_of_ours_is_kept(path: str) -> None:
     assert own_path(path) == path

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 from jinja2 import UndefinedError
 
 from portkey_mcp.addresses import Addresses
-from portkey_mcp.dashboard.pages import FILES, Site, files
+from portkey_mcp.dashboard.pages import FILES, Site, away, files
 from portkey_mcp.model import Directory
 
 pytestmark = pytest.mark.anyio
@@ -85,3 +85,10 @@ async def test_the_stylesheet_is_served_and_nothing_else_is() -> None:
 def test_templates_and_files_are_found_in_the_package() -> None:
     assert all((PACKAGE / "templates" / name).is_file() for name in TEMPLATES)
     assert all((PACKAGE / "static" / name).is_file() for name in FILES)
+
+
+def test_who_is_sent_to_another_site_is_sent_to_the_very_url_which_learns_nothing_of_ours() -> None:
+    url = "https://as.example/authorize?a=%7e&b=|"
+    answer = away(url)
+    assert (answer.status_code, answer.headers["location"], away(url, 302).status_code) == (303, url, 302)
+    assert answer.headers["referrer-policy"] == "no-referrer"

@@ -19,7 +19,7 @@ from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connecting import Connecting, Finished
-from portkey_mcp.vault.connection import Connection, Credential, Endpoint, Place, Tokens
+from portkey_mcp.vault.connection import Client, Connection, Credential, Endpoint, Place, Tokens
 from portkey_mcp.vault.flows import Flows
 from tests.vault.outside_server import Heard, OutsideServer, outside_server, reaching
 
@@ -96,7 +96,7 @@ class House:
     async def keep(self, name: str, subject: str, **more: Any) -> Connection:
         """Put an account there, as if it had been connected."""
         endpoint = Endpoint(self.outside.origin, f"{self.outside.origin}/token", f"{self.outside.origin}/revoke")
-        credential = Credential(self.outside.url, Tokens(ACCESS, refresh=REFRESH), endpoint, **more)
+        credential = Credential(self.outside.url, Tokens(ACCESS, refresh=REFRESH), endpoint, Client("client"), **more)
         return await self.connecting().connections.keep(Place("demo", name, subject), credential, subject or ADA.id)
 
     def asked_token(self) -> list[Heard]:

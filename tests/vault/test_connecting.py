@@ -218,6 +218,15 @@ async def test_a_client_of_the_admins_that_is_not_taken_is_for_an_admin_to_look_
     assert "wrong-secret" not in f"{why.value.text} {why.value.hint}"
 
 
+async def test_a_client_that_lacks_what_it_proves_itself_by_is_for_an_admin_to_look_at(house: House) -> None:
+    house.change("linear", auth=AccountAuth(client=OAuthClient("ours", method="private_key_jwt")))
+    with pytest.raises(NotConnected, match="try again") as why:
+        await house.connected()
+
+    assert "signing_algorithm" in why.value.hint
+    assert house.asked_token() == []
+
+
 async def test_what_cannot_be_reached_leaves_what_was_connected(house: House) -> None:
     before = await house.connected()
     asked = await house.begun()

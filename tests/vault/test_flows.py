@@ -16,6 +16,7 @@ from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import FILE, Database
 from portkey_mcp.vault.connection import Client, Endpoint, Place
 from portkey_mcp.vault.flows import LIFE, Flow, Flows
+from portkey_mcp.vault.resealing import SEALED
 from portkey_mcp.vault.tables import ConnectFlowRow
 
 pytestmark = pytest.mark.anyio
@@ -128,3 +129,12 @@ async def test_a_store_that_is_gone_is_told_as_that(database: Database, tmp_path
         raw.execute("DROP TABLE connect_flows")
     with pytest.raises(StoreDown, match="connect flows"):
         await Flows(database, KEYRING).take("a-state-that-is-not-told")
+
+
+async def test_a_flow_is_sealed_anew_like_everything_else_when_keys_change(database: Database) -> None:
+    await Flows(database, KEYRING).begin(FLOW)
+    [kept] = [one for one in SEALED if one.table is ConnectFlowRow]
+    async with database.read() as session:
+        [row] = (await session.scalars(select(ConnectFlowRow))).all()
+
+    assert FLOW.verifier.encode() in KEYRING.open(row.sealed, kept.binding(row))
