@@ -16,7 +16,7 @@ from portkey_mcp.gateway.guarding import answered, greeted, told
 from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.offers import Defined, defined
 from portkey_mcp.gateway.passage import Passage
-from portkey_mcp.gateway.visible import View
+from portkey_mcp.gateway.visible import LISTINGS, View
 from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.policy.document import EMPTY
@@ -156,6 +156,7 @@ class Leg:
             self.lists_changed()
         else:
             self.stirred()
+            self._spoke()
 
     def heard(self, message: Json) -> None:
         """Take note of what the server tells, whoever it is told."""
@@ -163,8 +164,13 @@ class Leg:
             self.lists_changed()
 
     def lists_changed(self) -> None:
-        """Whatever is known of the server's lists is old, for everybody."""
+        """The server let it be known: whatever is known of its lists is old, for everybody."""
         self._means.catalogue.freshness.changed(self.server.key)
+        self._spoke()
+
+    def _spoke(self) -> None:
+        """The server answered the caller, or told something: it is there."""
+        self._means.catalogue.freshness.spoke(self.server.key, self.call.visit.principal.id)
 
     def bare(self, link: Link, params: Json) -> Json:
         """The gateway's own request on the caller's behalf: params with the envelope that the link's era wants."""
@@ -234,7 +240,9 @@ class Leg:
             else:
                 result = await modern_on_legacy.forward(way, self._means.parking, call.visit.endpoint.path)
             span.result(result)
-            return result
+        if call.method not in LISTINGS:  # whether its lists come in time, `Snapshots` sees for itself
+            self._spoke()
+        return result
 
 
 class _Filtered:

@@ -3,7 +3,8 @@
 A snapshot is *fresh* for a moment, or for as long as the server says, and is served. Then it is served while the
 server is asked beside, one question at a time; and when it is old, never seen, or something happened that may have
 changed it, the answer is waited for, though only while the server has earned it. A server that does not answer in
-time delays nobody again until it does: its last good list is served, and its question goes on beside.
+time delays nobody again until it does, or is heard of otherwise: its last good list is served, and its question goes
+on beside.
 """
 
 import logging
@@ -70,7 +71,8 @@ class _Entry:
     asked: int = -1
     """The moment (of `Freshness`) when what is known was asked for."""
     confirmed: float = 0.0
-    late: bool = False
+    late: int | None = None
+    """The moment when it had not answered in time; None: it is not late."""
     failed: bool = False
     running: bool = False
     began: int = -1
@@ -105,7 +107,7 @@ class Snapshots:
         """What may be served without waiting, None if nothing may; asks beside when it is time to."""
         server = place.server
         entry = self._entries.get((server.key, *place[1:]))
-        if entry is None or entry.failed or entry.late or not _same_server(entry.server, server):
+        if entry is None or entry.failed or self._is_late(place, entry) or not _same_server(entry.server, server):
             return None
         if entry.asked < self._freshness.latest(server.key, place.principal):
             return None
@@ -123,15 +125,20 @@ class Snapshots:
         if not anew and (found := self.ready(place, fetch)) is not None:
             return found
         entry = self._entry(place)
-        if entry.late:
+        if self._is_late(place, entry):
             self._start(place, entry, fetch)
             return Snapshot(entry.snapshot.value, entry.snapshot.known, stale=True)
         with anyio.move_on_after(PATIENCE) as waiting:
             await self._answered(place, entry, fetch)
-        entry.late = waiting.cancelled_caught
-        if entry.late or entry.failed:
+        # What was answered in the very moment when patience ended has been answered.
+        entry.late = self._freshness.now if waiting.cancelled_caught and entry.running else None
+        if waiting.cancelled_caught or entry.failed:
             return Snapshot(entry.snapshot.value, entry.snapshot.known, stale=True)
         return entry.snapshot
+
+    def _is_late(self, place: Place, entry: _Entry) -> bool:
+        """Whether it did not answer in time, and nothing was heard of it since."""
+        return entry.late is not None and entry.late >= self._freshness.heard(place.server.key, place.principal)
 
     def _entry(self, place: Place) -> _Entry:
         server = place.server
@@ -144,18 +151,22 @@ class Snapshots:
         elif not _same_server(entry.server, server):
             # Another definition is another server: what the one before listed is not served in its name.
             entry.server, entry.snapshot = server, Snapshot(None, known=False, stale=False)
+            entry.late, entry.failed = None, False
             self._last.drop(key[:-1])
             self._freshness.changed(server.key)
         return entry
 
     async def _answered(self, place: Place, entry: _Entry, fetch: Fetch) -> None:
-        """Return when a question was answered, or failed, that was asked after the latest change."""
+        """Return when a question was answered, or failed, that was asked after the latest change.
+
+        That one from before it failed says nothing: the change may be that the server is back.
+        """
         latest = self._freshness.latest(place.server.key, place.principal)
         while True:
             self._start(place, entry, fetch)
             began, done = entry.began, entry.done
             await done.wait()
-            if began >= latest or entry.failed:
+            if began >= latest:
                 return
 
     def _start(self, place: Place, entry: _Entry, fetch: Fetch) -> None:
@@ -168,10 +179,11 @@ class Snapshots:
         try:
             answer = await fetch()
             self._keep(place, entry, answer)
-            failed = entry.late = False
+            failed, entry.late = False, None
         except ConnectNeeded as needed:
-            failed = entry.late = False
-            _keep_need(entry, needed)
+            if _same_server(entry.server, place.server):
+                _keep_need(entry, needed)
+            failed, entry.late = False, None
         except (PortkeyError, TimeoutError) as error:
             log.info("no fresh list from %s: %s", place.server.key, brief(error))
         except Exception:
@@ -182,6 +194,8 @@ class Snapshots:
             entry.done.set()
 
     def _keep(self, place: Place, entry: _Entry, answer: Answer) -> None:
+        if not _same_server(entry.server, place.server):
+            return  # the server is defined anew since it was asked
         value, now, weight = answer.value, self._clock(), 0
         key = (place.server.key, *place[1:])
         last = self._last.get(key[:-1])

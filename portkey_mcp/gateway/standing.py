@@ -2,7 +2,8 @@
 
 `attend` brings one lane's events in, whatever the upstream's era; `listen` and `stream` hand the events of any number
 of lanes out, as a modern `subscriptions/listen` and as a legacy GET stream. A lane that breaks is taken up again with
-backoff, and then says that its lists changed, since changes may have been missed (protocol.md L4).
+backoff, and then says that its lists and what is subscribed there changed, since that may have been missed
+(protocol.md L4).
 """
 
 import random
@@ -104,7 +105,7 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
             async def attended(link: Link, missed: bool = lost, needed: bool = needed, began: float = began) -> None:
                 if missed or anyio.current_time() - began > READY_WITHIN:
                     lane.missed()
-                    await _announce(link, wanted, answers, OFFERS if needed else {})
+                    await _announce(lane, link, wanted, answers, OFFERS if needed else {})
                     await _tell_connected(lane, answers)
                 ready()
 
@@ -130,15 +131,19 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
     await anyio.sleep_forever()
 
 
-async def _announce(link: Link, wanted: Wanted | None, answers: Answers, besides: Json) -> None:
-    """Say that lists may have changed while nobody listened; `besides` are capabilities that the client was told of."""
-    able = honoured(
-        dict.fromkeys(CHANGES, True) if wanted is None else wanted,
-        {**as_object(link.hello.get("capabilities")), **besides},
-    )
+async def _announce(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, besides: Json) -> None:
+    """Say that lists, and resources that were subscribed to, may have changed while nobody listened.
+
+    `besides` are capabilities that the client was told of, whatever the server has.
+    """
+    able = _all_of(lane, link, besides) if wanted is None else honoured(wanted, _able(link, besides))
     for member, change in CHANGES.items():
         if member in able:
             await answers.notify({"method": change})
+    for uri in able.get("resourceSubscriptions", []):
+        passed = lane.passes({"method": UPDATED, "params": {"uri": uri}}, lane.view.general)
+        if passed is not None:
+            await answers.notify(passed)
 
 
 async def _tell_connected(lane: Lane, answers: Answers) -> None:
@@ -196,16 +201,20 @@ async def _subscribed_to(lane: Lane, link: Link, uris: Sequence[str]) -> AsyncIt
                             await lane.ask_link(link, "resources/unsubscribe", {"uri": uri})
 
 
-def _all_of(lane: Lane, link: Link) -> Wanted:
+def _able(link: Link, besides: Json) -> Json:
+    return {**as_object(link.hello.get("capabilities")), **besides}
+
+
+def _all_of(lane: Lane, link: Link, besides: Json) -> Wanted:
     """What a legacy client would hear from a server like this: every list change, and what it subscribed to."""
     live = lane.call.live
     mine = sorted(uri for server, uri in (live.subscriptions if live else ()) if server == lane.server.name)
     every = {**dict.fromkeys(CHANGES, True), "resourceSubscriptions": mine}
-    return honoured(every, as_object(link.hello.get("capabilities")))
+    return honoured(every, _able(link, besides))
 
 
 async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
-    wanted = _all_of(lane, link) if wanted is None else wanted
+    wanted = _all_of(lane, link, {}) if wanted is None else wanted
 
     async def heard(message: Json) -> None:
         if message["method"] == ACKNOWLEDGED:

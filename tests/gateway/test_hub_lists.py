@@ -6,6 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
+from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.gateway import snapshots
 from portkey_mcp.gateway.connecting import CONNECT
 from portkey_mcp.gateway.merged import STALE_META
 from portkey_mcp.gateway.naming import exposed
@@ -105,6 +107,38 @@ async def test_a_call_makes_the_callers_list_of_that_server_old_and_no_other(era
             await tools(place, era=era, principal=who)
 
     assert (len(files.asked("tools/list")), len(mail.asked("tools/list"))) == (3, 2)
+
+
+@ERAS
+@pytest.mark.parametrize("sign", ["a call is answered", "it tells of a change"])
+async def test_a_server_that_was_late_is_waited_for_again_after_a_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch, era: Era, sign: str
+) -> None:
+    files, lets_go = server("files", era), anyio.Event()
+
+    async def hangs(_: Asked) -> Json:
+        await lets_go.wait()
+        raise UpstreamDown("files", "it was killed")
+
+    async with house(files) as place:
+        call = place.call("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, at="")
+        place.tasks.start_soon(place.corridor.answer, call, Client())
+        await files.until(lambda: files.listeners)
+        files.on("tools/list", hangs)
+        monkeypatch.setattr(snapshots, "PATIENCE", 0.0)
+        assert (await listing(place, era=era))["_meta"] == {STALE_META: ["files"]}
+        monkeypatch.setattr(snapshots, "PATIENCE", 3600)
+        lets_go.set()
+        await anyio.wait_all_tasks_blocked()
+
+        files.on("tools/list", {"tools": [{"name": "back"}]})
+        if sign == "a call is answered":
+            await place.answer("tools/call", {"name": "files__t0"}, at="", era=era)
+        else:
+            await files.tell(CHANGED)
+            await anyio.wait_all_tasks_blocked()
+
+        assert await tools(place, era=era) == ["files__back"]
 
 
 async def test_a_shortened_name_is_found_in_what_is_kept_and_asked_for_only_if_it_is_not_there() -> None:

@@ -25,7 +25,7 @@ class Kept(Snapshots):
     """Snapshots with their clock and their freshness at hand."""
 
     def __init__(self, tasks: Any) -> None:
-        self.clock, self.freshness = Clock(), Freshness()
+        self.tasks, self.clock, self.freshness = tasks, Clock(), Freshness()
         super().__init__(tasks, self.freshness, self.clock)
 
 
@@ -55,6 +55,12 @@ class Server(Stirring):
         if isinstance(said, Exception):
             raise said
         return Answer(said, self.ttl)
+
+    async def go_on(self) -> None:
+        """Answer, once everybody else waits."""
+        await anyio.wait_all_tasks_blocked()
+        self.hangs = False
+        self.stir()
 
 
 async def test_a_fresh_list_is_not_asked_for_again() -> None:
@@ -219,6 +225,62 @@ async def test_a_server_that_hangs_delays_once_and_then_nobody_until_it_answers(
         server.stir()
         await anyio.wait_all_tasks_blocked()
         assert await kept.get(HERE, server.fetch) == Snapshot(["b"], known=True, stale=False)
+
+
+async def test_a_question_from_before_a_change_that_fails_does_not_answer_for_after_it() -> None:
+    server = Server()
+    async with snapshots() as kept:
+        await kept.get(HERE, server.fetch)
+        server.says, server.hangs = UpstreamDown("files", "down"), True
+        kept.clock.now += 2
+        await kept.get(HERE, server.fetch)
+        await server.until(lambda: server.asked == 2)
+        server.says = ["b"]
+        kept.freshness.changed("team/files")
+        kept.tasks.start_soon(server.go_on)
+
+        assert await kept.get(HERE, server.fetch) == Snapshot(["b"], known=True, stale=False)
+
+
+@pytest.mark.parametrize("how", ["it failed", "it goes on"])
+async def test_a_late_server_is_waited_for_again_once_it_is_heard_of(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    server = Server()
+    async with snapshots() as kept:
+        await kept.get(HERE, server.fetch)
+        server.says, server.hangs = UpstreamDown("files", "down"), True
+        kept.freshness.changed("team/files")
+        monkeypatch.setattr(snapshots_module, "PATIENCE", 0.01)
+        assert (await kept.get(HERE, server.fetch)).stale
+        monkeypatch.setattr(snapshots_module, "PATIENCE", 3600)
+        if how == "it failed":
+            await server.go_on()
+            await anyio.wait_all_tasks_blocked()
+        server.says = ["b"]
+        kept.freshness.spoke("team/files", "bob")
+        assert (await kept.get(HERE._replace(principal="ada"), server.fetch)).stale
+
+        kept.freshness.changed("team/files")
+        kept.freshness.spoke("team/files", "ada")
+        kept.tasks.start_soon(server.go_on)
+
+        assert await kept.get(HERE, server.fetch) == Snapshot(["b"], known=True, stale=False)
+
+
+async def test_another_definition_of_a_late_server_is_waited_for_and_what_the_one_before_says_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, after = Server(), Server()
+    before.hangs, after.says = True, UpstreamDown("files", "down")
+    elsewhere = HERE._replace(server=replace(FILES, url="http://elsewhere/mcp"))
+    async with snapshots() as kept:
+        monkeypatch.setattr(snapshots_module, "PATIENCE", 0.01)
+        await kept.get(HERE, before.fetch)
+        monkeypatch.setattr(snapshots_module, "PATIENCE", 3600)
+        kept.tasks.start_soon(before.go_on)
+
+        assert await kept.get(elsewhere, after.fetch) == Snapshot(None, known=False, stale=True)
+        after.says = ["b"]
+        assert await kept.get(elsewhere, after.fetch) == Snapshot(["b"], known=True, stale=False)
 
 
 async def test_a_server_that_is_late_delays_no_other() -> None:

@@ -173,9 +173,36 @@ async def test_a_server_that_is_down_is_ready_at_once_and_taken_up_when_it_comes
         place.upstreams.down.add("alpha")
         async with attending(place, ALL) as client:
             place.upstreams.down.clear()
-            await client.until(lambda: client.heard)
+            await client.until(lambda: UPDATED in client.methods)
+            await anyio.wait_all_tasks_blocked()
 
-    assert client.methods == [TOOLS, PROMPTS]
+    assert client.methods == [TOOLS, PROMPTS, UPDATED, UPDATED]
+
+
+@ERAS
+async def test_what_was_subscribed_to_and_may_be_seen_is_told_to_have_changed_after_a_gap(era: Any) -> None:
+    broken, fresh = upstream(era), upstream(era)
+    wanted = {"resourceSubscriptions": ["f:a", "f:b"]}
+    async with house(broken, hidden=["resource:alpha/f:a"]) as place, attending(place, wanted) as client:
+        place.upstreams.links["alpha"] = fresh
+        await broken.close()
+        await client.until(lambda: client.heard)
+        await anyio.wait_all_tasks_blocked()
+
+    assert client.heard == [{"method": UPDATED, "params": {"uri": "f:b"}}]
+
+
+async def test_a_legacy_client_is_told_that_what_it_subscribed_to_may_have_changed_in_a_gap() -> None:
+    broken, fresh = upstream(), upstream()
+    async with house(broken) as place:
+        session = place.shake_hands()
+        place.sessions.live(session).subscribe("alpha", "f:a", True)
+        async with attending(place, None, call=place.call("", era="legacy", session=session)) as client:
+            place.upstreams.links["alpha"] = fresh
+            await broken.close()
+            await client.until(lambda: UPDATED in client.methods)
+
+    assert client.heard[-1] == {"method": UPDATED, "params": {"uri": "f:a"}}
 
 
 async def test_a_stream_that_ends_at_once_is_taken_up_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:

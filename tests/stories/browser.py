@@ -17,9 +17,6 @@ from tests.stories.hearing import PATIENCE
 from tests.stories.upstreams import ROOT
 
 SCREENSHOTS = ROOT / ".data" / "screenshots"
-SECONDS = 20
-"""How long a page may take to become what a story expects; that two busy cores are slow is in it."""
-
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -158,7 +155,7 @@ async def browser(
         context = await chromium.new_context(
             viewport={"width": width, "height": 800}, java_script_enabled=javascript, ignore_https_errors=True
         )
-        context.set_default_timeout(SECONDS * 1000)
+        context.set_default_timeout(PATIENCE * 1000)
         opened = Browser(context, await context.new_page(), ours, elsewhere)
         try:
             yield opened

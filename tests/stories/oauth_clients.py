@@ -131,8 +131,8 @@ async def mcp_remote(url: str, consent: Consent, *flags: str, home: Path, era: s
         program = StdioServerParameters(command="mcp-remote", args=arguments, env=environment)
 
         async def at_the_desk() -> None:
-            while True:
-                await consent(await desk.url())
+            while True:  # most of the time nothing is asked for, and that may be long
+                await consent(await desk.url(PATIENCE * 10))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(at_the_desk)

@@ -24,13 +24,13 @@ class Opener:
         self._fd = fd
         self._said = b""
 
-    async def url(self) -> str:
+    async def url(self, patience: float = PATIENCE) -> str:
         """The next URL a program asks to be shown; waits for it.
 
         Raises:
             TimeoutError: none did.
         """
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(patience):
             while b"\n" not in self._said:
                 await anyio.wait_readable(self._fd)
                 self._said += os.read(self._fd, 65536)

@@ -143,6 +143,8 @@ def main() -> None:
             threading.Thread(target=ask, args=("roots/list",), daemon=True).start()
     while "stays" in sys.argv:
         time.sleep(1)
+    # Python, when it shuts down, dies aloud over a thread that is just done with writing.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long two busy cores take to end a program: its exit code is waited for."""
+    monkeypatch.setattr(process, "EXIT_TIMEOUT", 30)
+    monkeypatch.setattr(process, "END_TIMEOUT", 30)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
