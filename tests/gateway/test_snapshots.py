@@ -346,3 +346,22 @@ async def test_what_takes_an_account_is_asked_for_each_time_and_is_neither_stale
         kept.freshness.changed(FILES.key)
         connected = False
         assert (await kept.get(HERE, fetch)).needs == needed
+
+
+async def test_an_account_that_is_back_is_not_waited_for_because_it_was_gone() -> None:
+    async with snapshots() as kept:
+        connected, asked = True, anyio.Event()
+
+        async def fetch() -> Answer:
+            asked.set()
+            if not connected:
+                raise ConnectNeeded("files", "It wants an account.")
+            return Answer(["one"])
+
+        await kept.get(HERE, fetch)
+        connected, asked = False, anyio.Event()
+        kept.clock.now += HELD / 2
+        assert (await kept.get(HERE, fetch)).known, "asked beside"
+        await asked.wait()
+        connected = True
+        assert (await kept.get(HERE, fetch)).value == ["one"]
