@@ -176,11 +176,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 schemas=Schemas(),
                 spans=tracing.spans,
                 timeout=settings.call_timeout_seconds,
-                gate=Gate(
-                    counter,
-                    Asking(keepers.approvals, keyring, partial(approve.page_url, settings.base_url)),
-                    resumes=parking.resumes,
-                ),
+                gate=Gate(counter, _asking(settings, keepers, keyring), resumes=parking.resumes),
                 pins=keepers.definitions,
                 connecting=Connecting(running.changes),
                 note=keepers.record.note,
@@ -207,6 +203,11 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 await keepers.flush()
             await database.close()
             await anyio.to_thread.run_sync(tracing.close)
+
+
+def _asking(settings: Settings, keepers: Keepers, keyring: KeyRing) -> Asking:
+    """Who puts calls before people."""
+    return Asking(keepers.approvals, keyring, partial(approve.page_url, settings.base_url))
 
 
 def _oauth(

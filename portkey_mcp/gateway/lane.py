@@ -92,14 +92,14 @@ class Lane(Leg):
         inner = result.get("result")
         return {**result, "result": self.view.linked(inner)} if isinstance(inner, dict) else result
 
-    async def _use(self, call: Call, use: Use, reply: Answers) -> Json:
+    def _use(self, call: Call, use: Use, reply: Answers) -> Awaitable[Json]:
         """Answer a request that uses a tool, a prompt or a resource, and take note of it."""
-
-        async def go(call: Call) -> Json:
-            return await self._on_terms(call, use, reply, noting)
-
         noting = Noting(self._means.note, call, use.thing)
-        return await noting.of(go(call) if self.server.auth is None else self._once_connected(call, go))
+
+        def go(call: Call) -> Awaitable[Json]:
+            return self._on_terms(call, use, reply, noting)
+
+        return noting.of(go(call) if self.server.auth is None else self._once_connected(call, go))
 
     def _once_connected(self, call: Call, go: Go) -> Awaitable[Json]:
         return self._means.connecting.through(call, self.server, self._means.keyring, go)

@@ -181,8 +181,9 @@ class Snapshots:
             self._keep(place, entry, answer)
             failed, entry.late = False, None
         except ConnectNeeded as needed:
+            if _same_server(entry.server, place.server):
+                _keep_need(entry, needed)
             failed, entry.late = False, None
-            _keep_need(entry, needed)
         except (PortkeyError, TimeoutError) as error:
             log.info("no fresh list from %s: %s", place.server.key, brief(error))
         except Exception:

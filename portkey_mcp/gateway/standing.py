@@ -134,10 +134,9 @@ async def attend(lane: Lane, wanted: Wanted | None, answers: Answers, ready: Rea
 async def _announce(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, besides: Json) -> None:
     """Say that lists, and resources that were subscribed to, may have changed while nobody listened.
 
-    `besides` are capabilities that the client was told of.
+    `besides` are capabilities that the client was told of, whatever the server has.
     """
-    offered = {**as_object(link.hello.get("capabilities")), **besides}
-    able = honoured(_every(lane) if wanted is None else wanted, offered)
+    able = _all_of(lane, link, besides) if wanted is None else honoured(wanted, _able(link, besides))
     for member, change in CHANGES.items():
         if member in able:
             await answers.notify({"method": change})
@@ -202,19 +201,20 @@ async def _subscribed_to(lane: Lane, link: Link, uris: Sequence[str]) -> AsyncIt
                             await lane.ask_link(link, "resources/unsubscribe", {"uri": uri})
 
 
-def _all_of(lane: Lane, link: Link) -> Wanted:
+def _able(link: Link, besides: Json) -> Json:
+    return {**as_object(link.hello.get("capabilities")), **besides}
+
+
+def _all_of(lane: Lane, link: Link, besides: Json) -> Wanted:
     """What a legacy client would hear from a server like this: every list change, and what it subscribed to."""
-    return honoured(_every(lane), as_object(link.hello.get("capabilities")))
-
-
-def _every(lane: Lane) -> Wanted:
     live = lane.call.live
     mine = sorted(uri for server, uri in (live.subscriptions if live else ()) if server == lane.server.name)
-    return {**dict.fromkeys(CHANGES, True), "resourceSubscriptions": mine}
+    every = {**dict.fromkeys(CHANGES, True), "resourceSubscriptions": mine}
+    return honoured(every, _able(link, besides))
 
 
 async def _on_modern(lane: Lane, link: Link, wanted: Wanted | None, answers: Answers, attended: Attended) -> None:
-    wanted = _all_of(lane, link) if wanted is None else wanted
+    wanted = _all_of(lane, link, {}) if wanted is None else wanted
 
     async def heard(message: Json) -> None:
         if message["method"] == ACKNOWLEDGED:

@@ -2,13 +2,23 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 from portkey_mcp.model import McpServer, Principal
-from portkey_mcp.proof import IdentityAuth, OwnHeadersAuth, subject_of
+from portkey_mcp.proof import CONNECTED, IdentityAuth, OwnHeadersAuth, subject_of
 from portkey_mcp.vault.bearer import Bearer, Means
 from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.entered import Entered
 from portkey_mcp.vault.identity_tokens import IdentityTokens
+from portkey_mcp.vault.words import may_connect
+
+MEMBERS: Final = "members"
+"""The account of those who use a shared one and may not connect it: they are told something else."""
+
+
+def accounts_of(place: Place) -> tuple[str, ...]:
+    """The accounts, as links know them, that rest on the credential at a place."""
+    return (place.subject,) if place.subject else ("", MEMBERS)
 
 
 class Accounts:
@@ -19,13 +29,16 @@ class Accounts:
         self._identity = identity
 
     def account(self, server: McpServer, who: Principal | None) -> str:
-        """Whose account a caller uses: a principal's id, empty for a shared one. See `Proofs.account`."""
+        """Whose account a caller uses: a principal's id; for a shared one empty, or `MEMBERS`. See `Proofs.account`."""
         auth, ident = server.auth, who.id if who is not None else ""
         assert auth is not None
         if isinstance(auth, IdentityAuth) and who is not None:
             told = f"{who.name}|{who.email}|{who.role_in(server.workspace)}|{who.groups_in(server.workspace)}"
             return f"{ident} {hashlib.sha256(told.encode()).hexdigest()[:16]}"  # who is told of anew is another one
-        return subject_of(auth, ident)
+        subject = subject_of(auth, ident)
+        if not subject and isinstance(auth, CONNECTED) and (who is None or not may_connect(server, auth, who)):
+            return MEMBERS
+        return subject
 
     def proof(self, server: McpServer, who: Principal | None) -> "Bearer | Entered | Told":
         """How a caller proves itself. See `Proofs.proof`."""

@@ -37,7 +37,12 @@ class ConnectLinks:
         self._now = now
 
     def url(self, server: McpServer, principal: str) -> str:
-        """The link for whoever called: nothing of them can be read in it, and it grants nothing."""
+        """The link for whoever called: nothing of them can be read in it, and it grants nothing.
+
+        `principal` is empty for an account that all of the workspace share: then it is whoever's that may connect it.
+        """
+        if not principal:
+            return self._addresses.connecting(server.key)
         asked = seal(self._keyring, [principal, int(self._now()) + LIFE], "connect-link", server.key)
         return f"{self._addresses.connecting(server.key)}?{urlencode({ASKED: asked})}"
 

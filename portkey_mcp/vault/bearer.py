@@ -35,7 +35,7 @@ Resolved = Callable[[McpServer], Awaitable[tuple[str, Auth | None]]]
 """A server's URL and `auth`, every reference replaced. Raises Mistake."""
 
 Page = Callable[[McpServer, str], str]
-"""The URL of the page where a principal, by id, connects an account at a server."""
+"""The URL of the page where a principal, by id, connects an account at a server; empty: whoever may do it for all."""
 
 REMEMBERED: Final = 8
 """Tokens of which is known which generation they are: those that answers may still come for."""
@@ -193,7 +193,7 @@ class Bearer:
         return False
 
     def _needed(self, why: str) -> ConnectNeeded:
-        page = self._means.page(self._server, "" if self._who is None else self._who.id)
+        page = self._means.page(self._server, self._place.subject)
         return needed(self._server, self._who, page, sentence(why))
 
 

@@ -55,7 +55,7 @@ class Entered:
         raise self._needed("It refuses what was entered.")
 
     def _needed(self, why: str) -> Exception:
-        page = self._means.page(self._server, "" if self._who is None else self._who.id)
+        page = self._means.page(self._server, self._place.subject)
         return needed(self._server, self._who, page, sentence(why))
 
 

@@ -13,7 +13,7 @@ from portkey_mcp.model import Directory
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.trust import Trust
-from portkey_mcp.vault.accounts import Accounts
+from portkey_mcp.vault.accounts import Accounts, accounts_of
 from portkey_mcp.vault.asked import ConnectLinks
 from portkey_mcp.vault.bearer import Means, Resolved
 from portkey_mcp.vault.clients import DOCUMENT, Clients
@@ -102,7 +102,8 @@ class Vault:
 
         def changed(place: Place) -> None:
             remember(place)
-            tasks.start_soon(then, f"{place.workspace}/{place.server}", place.subject)
+            for account in accounts_of(place):
+                tasks.start_soon(then, f"{place.workspace}/{place.server}", account)
 
         self.connections.changed = changed
 

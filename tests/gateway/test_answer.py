@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from portkey_mcp.errors import (
+    ConnectNeeded,
     Forbidden,
     InvalidRequest,
     Mistake,
@@ -14,6 +15,7 @@ from portkey_mcp.errors import (
     UpstreamTimeout,
 )
 from portkey_mcp.gateway.answer import ERROR_META, http_status, outcome_of, rpc_error, status_of
+from portkey_mcp.gateway.connecting import Told
 from portkey_mcp.gateway.inbound import BadMessage
 
 DOWN = UpstreamDown("files", "it is down", retry_after=2.34)
@@ -23,6 +25,28 @@ def test_an_upstreams_own_error_passes_as_it_is() -> None:
     error = {"code": -31999, "message": "vendor", "data": [None, 2**70], "more": 1}
 
     assert outcome_of(UpstreamError(error), "tools/call", "modern") == {"error": error}
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_what_takes_an_account_says_where_to_connect_it(era: Any) -> None:
+    needed = ConnectNeeded("up", "It wants an account", "https://gw/connect/team/up")
+    called, asked = outcome_of(needed, "tools/call", era)["result"], outcome_of(needed, "prompts/get", era)["error"]
+
+    assert called["isError"] is True
+    assert called["content"][0]["text"] == asked["message"]
+    assert asked["message"].startswith("It wants an account. ")
+    assert needed.url in asked["message"]
+    assert (asked["code"], asked["data"]["url"]) == (1001, needed.url)
+    assert called["_meta"][ERROR_META] == asked["data"]
+    assert "url" not in outcome_of(ConnectNeeded("up", "Ask an admin."), "x", era)["error"]["data"]
+
+
+def test_a_legacy_client_that_opens_urls_is_sent_there_by_the_error_of_its_era() -> None:
+    told = Told("up", "It wants an account", "https://gw/connect/team/up", "e1")
+    asked = {"mode": "url", "elicitationId": "e1", "url": told.url, "message": told.text}
+
+    error = {"code": -32042, "message": told.text, "data": {"elicitations": [asked]}}
+    assert outcome_of(told, "tools/call", "legacy") == {"error": error}
 
 
 def test_a_wrong_request_is_an_error_with_its_code_in_every_method() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from portkey_mcp.approval.approvals import MOST_OPEN, Approvals
-from portkey_mcp.errors import InvalidRequest, Refused, StoreDown
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest, Refused, StoreDown
 from portkey_mcp.gateway.asking import KEY, Asking
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.session import Session
@@ -37,7 +37,7 @@ class Desk:
         self.asking = asking
         self.ran: list[Json] = []
         self.result: Json = {"content": []}
-        self.changed = False
+        self.changed = self.lacks = False
         """Whether the tool was hidden while the person thought about it."""
 
     async def __call__(self, params: Json = PARAMS, client: Client | None = None, **more: Any) -> Json:
@@ -52,6 +52,8 @@ class Desk:
             raise InvalidRequest(-32602, "Unknown tool: delete")
 
     async def _go(self, call: Call) -> Json:
+        if self.lacks:
+            raise ConnectNeeded("files", "It wants an account.")
         self.ran.append(call.params or {})
         return self.result
 
@@ -191,3 +193,21 @@ async def test_what_cannot_be_recorded_does_not_run(tmp_path: Path, monkeypatch:
             await at(client=client, era="legacy", capabilities=FORM, session=SESSION)
         assert refused.value.reason == "store"
         assert at.ran == []
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_what_lacked_an_account_has_not_run_and_its_approval_is_good_once_more(tmp_path: Path, era: str) -> None:
+    async with desk(tmp_path) as at:
+        more: Json = {"era": era, "capabilities": FORM, "session": SESSION if era == "legacy" else None}
+        client = Client(elicitation_create={"result": YES})
+        params = PARAMS if era == "legacy" else answered(await at(**more))
+        at.lacks = True
+        with pytest.raises(ConnectNeeded):
+            await at(params, client, **more)
+        at.lacks = False
+        assert await at(params, client, **more) == {"content": []}
+        assert len(at.ran) == 1
+        assert len(client.questions) == (1 if era == "legacy" else 0)
+        if era == "modern":
+            with pytest.raises(Refused, match="decided once"):
+                await at(params, client, **more)

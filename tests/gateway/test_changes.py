@@ -67,3 +67,20 @@ async def test_everything_is_outdated_once_the_gateway_stops() -> None:
             changes.close()
         await wait()
     assert ended == [None, None]
+
+
+async def test_whoever_waits_is_told_of_what_comes_and_not_of_what_was() -> None:
+    changes, told = Changes(), anyio.Event()
+
+    async def wait() -> None:
+        await changes.told()
+        told.set()
+
+    changes.tell()
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert not told.is_set()
+        changes.tell()
+        with anyio.fail_after(5):
+            await told.wait()

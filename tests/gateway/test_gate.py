@@ -14,7 +14,7 @@ from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.gate import LIMITS_META, Gate
 from portkey_mcp.gateway.passage import Passage
 from portkey_mcp.gateway.visible import Use
-from portkey_mcp.model import Endpoint, Exhausted, Take, Taken, Visit, Workspace
+from portkey_mcp.model import Endpoint, Era, Exhausted, Take, Taken, Visit, Workspace
 from portkey_mcp.policy.decide import Allow, Rules, Thing
 from portkey_mcp.policy.document import parse
 from portkey_mcp.storage.counters import SqliteCounter
@@ -22,6 +22,7 @@ from portkey_mcp.storage.database import Database
 from portkey_mcp.wire import Json
 from tests.gateway.house import ADA
 from tests.gateway.memory_link import Client, error
+from tests.gateway.wanting import CLIENT, ECHO, UPSTREAM, is_said, text_of, wanting
 
 pytestmark = pytest.mark.anyio
 
@@ -231,3 +232,20 @@ async def test_an_error_of_the_server_passes_as_it_is(tmp_path: Path) -> None:
         served.answer = error(-32050, "its own")
         with pytest.raises(UpstreamError, match="its own"):
             await served()
+
+
+@UPSTREAM
+@CLIENT
+async def test_a_limit_is_not_used_up(upstream: Era, era: Era, tmp_path: Path) -> None:
+    database = await Database.open(tmp_path)
+    limited = {"version": 1, "rules": [{"match": "*", "limits": [{"calls": 1, "per": "day", "each": "user"}]}]}
+    async with SqliteCounter(database.path) as counter, wanting(upstream, policy=limited, gate=Gate(counter)) as place:
+        assert is_said(await place.answer("tools/call", ECHO, era=era))
+        await place.connect()
+        await place.answer("tools/list", {}, era=era)
+        place.good.clear()  # an open account that ends while it is used: the server itself refuses
+        assert is_said(await place.answer("tools/call", ECHO, era=era))
+        await place.connect(token="t2")
+        assert text_of(await place.answer("tools/call", ECHO, era=era)) == "t2"
+        assert "limit" in text_of(await place.answer("tools/call", ECHO, era=era))
+    await database.close()

@@ -8,12 +8,15 @@ import pytest
 
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.gateway import snapshots
+from portkey_mcp.gateway.connecting import CONNECT
 from portkey_mcp.gateway.merged import STALE_META
 from portkey_mcp.gateway.naming import exposed
 from portkey_mcp.model import Bundle, Era
 from portkey_mcp.wire import Json, Raw, loads
 from tests.gateway.house import ADA, BOB, House, hiding, house
 from tests.gateway.memory_link import Asked, Client, MemoryLink
+from tests.gateway.wanting import CLIENT, UPSTREAM, is_said, text_of, wanting
+from tests.upstream.accounts import PAGE
 
 pytestmark = pytest.mark.anyio
 
@@ -253,3 +256,25 @@ async def test_each_legacy_session_is_asked_for_itself() -> None:
         assert await tools(place, era="legacy", session=one) == ["files__t0"]
         assert await tools(place, era="legacy", session=two) == ["files__t0", "files__t1"]
         assert await tools(place, era="legacy", session=one) == ["files__t0"]
+
+
+@UPSTREAM
+@CLIENT
+async def test_on_a_hub_the_others_are_untouched(upstream: Era, era: Era) -> None:
+    async with wanting(upstream) as place:
+        greet = "initialize" if era == "legacy" else "server/discover"
+        hello = (await place.answer(greet, {}, at="", era=era))["result"]
+        assert f"{PAGE}/alpha" in hello["instructions"]
+        listed = (await place.answer("tools/list", {}, at="", era=era))["result"]
+        assert [one["name"] for one in listed["tools"]] == [f"alpha__{CONNECT}", "open__echo"]
+        assert "_meta" not in listed
+        if era == "modern":
+            assert (listed["ttlMs"], listed["cacheScope"]) == (0, "private")
+        assert text_of(await place.answer("tools/call", {"name": "open__echo"}, at="", era=era)) == ""
+        assert is_said(await place.answer("tools/call", {"name": f"alpha__{CONNECT}"}, at="", era=era))
+        assert is_said(await place.answer("tools/call", {"name": "alpha__echo"}, at="", era=era))
+        await place.connect()
+        listed = (await place.answer("tools/list", {}, at="", era=era))["result"]
+        assert [one["name"] for one in listed["tools"]] == ["alpha__echo", "open__echo"]
+        others = (await place.answer("tools/list", {}, at="", era=era, principal=BOB))["result"]
+        assert f"alpha__{CONNECT}" in [one["name"] for one in others["tools"]]

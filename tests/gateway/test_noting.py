@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from portkey_mcp.activity.record import CallRecord
-from portkey_mcp.errors import InvalidRequest, Refused, UpstreamDown, UpstreamError
+from portkey_mcp.errors import ConnectNeeded, InvalidRequest, Refused, UpstreamDown, UpstreamError
 from portkey_mcp.gateway.noting import Noting
 from portkey_mcp.policy.decide import Thing
 from tests.gateway.house import house
@@ -38,6 +38,7 @@ async def noted(how: Any) -> CallRecord:
         ({"content": [], "isError": True}, "tool_error", ""),
         ({"resultType": "input_required"}, "input_required", ""),
         (Refused("limit", "used up: hush"), "refused", "limit"),
+        (ConnectNeeded("alpha", "hush"), "refused", "account"),
         (InvalidRequest(-32602, "Unknown tool: hush"), "refused", "-32602"),
         (UpstreamError({"code": -32000, "message": "hush"}), "error", "-32000"),
         (UpstreamDown("alpha", "hush"), "error", "upstream down"),

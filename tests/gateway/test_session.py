@@ -183,3 +183,15 @@ def test_a_token_in_use_stays_open_when_others_come(monkeypatch: pytest.MonkeyPa
     assert sessions.open(one, VISIT) is kept
     assert sessions.open(two, VISIT) is not lost
     assert sessions.open(two, VISIT) == lost
+
+
+def test_what_was_asked_for_keeps_its_id_until_it_is_done() -> None:
+    live = Live()
+
+    assert live.connected("files") is None
+    assert [live.elicited("files", "one"), live.elicited("files", "two"), live.elicited("mail", "three")] == [
+        "one",
+        "one",
+        "three",
+    ]
+    assert [live.connected("files"), live.connected("files")] == ["one", None]

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from portkey_mcp.errors import UpstreamDown
+from portkey_mcp.errors import ConnectNeeded, UpstreamDown
 from portkey_mcp.gateway import snapshots as snapshots_module
 from portkey_mcp.gateway.freshness import Freshness
 from portkey_mcp.gateway.snapshots import HELD, Answer, Place, Snapshot, Snapshots
@@ -327,3 +327,41 @@ async def test_lists_that_weigh_too_much_are_asked_for_again(monkeypatch: pytest
     async with snapshots() as kept:
         assert (await kept.get(HERE, server.fetch)).value == (await kept.get(HERE, server.fetch)).value
         assert server.asked == 2
+
+
+async def test_what_takes_an_account_is_asked_for_each_time_and_is_neither_stale_nor_late() -> None:
+    async with snapshots() as kept:
+        connected, needed = False, ConnectNeeded("files", "It wants an account.")
+
+        async def fetch() -> Answer:
+            if not connected:
+                raise ConnectNeeded("files", "It wants an account.")
+            return Answer(["one"], ttl=60)
+
+        first, second = await kept.get(HERE, fetch), await kept.get(HERE, fetch)
+        assert (first.needs, first.known, first.stale) == (needed, False, False)
+        assert second.needs is first.needs
+        connected = True
+        assert (await kept.get(HERE, fetch)).value == ["one"]
+        kept.freshness.changed(FILES.key)
+        connected = False
+        assert (await kept.get(HERE, fetch)).needs == needed
+
+
+async def test_an_account_that_is_back_is_not_waited_for_because_it_was_gone() -> None:
+    async with snapshots() as kept:
+        connected, asked = True, anyio.Event()
+
+        async def fetch() -> Answer:
+            asked.set()
+            if not connected:
+                raise ConnectNeeded("files", "It wants an account.")
+            return Answer(["one"])
+
+        await kept.get(HERE, fetch)
+        connected, asked = False, anyio.Event()
+        kept.clock.now += HELD / 2
+        assert (await kept.get(HERE, fetch)).known, "asked beside"
+        await asked.wait()
+        connected = True
+        assert (await kept.get(HERE, fetch)).value == ["one"]

@@ -70,3 +70,7 @@ def test_what_lies_beside_it_has_the_same_origin_and_credentials(reference: str,
 
     assert (there.target if there else None) == target
     assert there is None or there.authorization == "Basic dTpw"
+
+
+def test_its_bare_url_holds_neither_credentials_nor_a_fragment() -> None:
+    assert read("HTTP://u:p@H:81/a b?q#f").bare == "http://h:81/a%20b?q"

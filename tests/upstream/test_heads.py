@@ -3,7 +3,7 @@
 import pytest
 
 from portkey_mcp.upstream.address import read
-from portkey_mcp.upstream.heads import Heads, line, lines
+from portkey_mcp.upstream.heads import Heads, line, lines, names, without
 
 ADDRESS = read("http://h:81/mcp?x")
 
@@ -93,3 +93,19 @@ def test_credentials_in_url_and_headers_are_one_too_many() -> None:
 
 def test_long_values_and_other_letters_go_out_as_utf_8() -> None:
     assert lines({"X": "ü" * 300}) == b"X: " + "ü".encode() * 300 + b"\r\n"
+
+
+def test_what_a_request_brings_wins_over_what_is_configured_where_it_may_bring_anything() -> None:
+    heads = Heads(read("http://u:p@h/"), {"X-Key": "configured", "X-Other": "kept"}, brings_any=True)
+
+    for own, key in ((b"x-key: own\r\n", "own"), (b"", "configured")):
+        found = fields(heads.render("POST", own + b"AUTHORIZATION: Bearer t\r\n", b"{}"))
+        assert (found["x-key"], found["x-other"], found["authorization"]) == (key, "kept", "Bearer t")
+
+
+def test_lines_without_some_names_keep_the_others_as_they_are() -> None:
+    given = b"X-A: 1\r\nx-b: 2\r\nMcp-Session-Id: \xff\r\n"
+
+    assert names(given) == {"x-a", "x-b", "mcp-session-id"}
+    assert without(given, frozenset({"x-c"})) is given
+    assert without(given, frozenset({"x-b", "x-a"})) == b"Mcp-Session-Id: \xff\r\n"

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from portkey_mcp.errors import UpstreamDown, UpstreamError
 from portkey_mcp.upstream import legacy as legacy_module
+from tests.upstream.accounts import ADA as HER
+from tests.upstream.accounts import Tokens, accounts, guarded
 from tests.upstream.heard import ADA, BOB, Heard, http, pool
 from tests.upstream.scripted import HELLO, Seen, Sse, legacy, reply, result, serving
 
@@ -311,3 +313,21 @@ async def test_telling_of_a_cancellation_has_an_end(
         with anyio.fail_after(10):
             while "does not take note of a cancellation" not in caplog.text:
                 await anyio.lowlevel.checkpoint()
+
+
+async def test_a_call_whose_account_ends_while_its_stream_is_resumed_may_have_run() -> None:
+    tokens, good = Tokens({"ada": "a"}), {"a"}
+
+    async def breaks(request: web.Request, seen: Seen) -> web.StreamResponse:
+        stream = await Sse.open(request)
+        await stream.raw(b"id: 1\nretry: 1\ndata:\n\n")
+        good.clear()
+        return stream.response
+
+    async with accounts(guarded(legacy(breaks), good), tokens) as (_, links, server):
+        link = await links.link(server, HER)
+        with pytest.raises(UpstreamDown) as down:
+            await Heard().ask(link, "tools/call", {"name": "x"})
+
+    assert down.value.sent
+    assert tokens.refusals
