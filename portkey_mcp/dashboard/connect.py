@@ -25,9 +25,10 @@ from portkey_mcp.vault.answering import NotConnected
 from portkey_mcp.vault.asked import ASKED, ConnectLinks
 from portkey_mcp.vault.clients import CALLBACK, DOCUMENT, client_document
 from portkey_mcp.vault.connectable import connect_problem, is_shared, rules, server_for
-from portkey_mcp.vault.connecting import Connecting, Prospect
+from portkey_mcp.vault.connecting import Connecting
 from portkey_mcp.vault.connection import Connection
 from portkey_mcp.vault.entering import NotEntered, asked_for
+from portkey_mcp.vault.prospect import Prospect
 
 DONE: Final = "done"
 ENTER: Final = "enter."

@@ -6,13 +6,10 @@ it. Until the answer is known to be that of the very server which was asked, not
 holds no code, state, verifier or token.
 """
 
-import base64
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
 
 from portkey_mcp.addresses import CONNECT, canonical
 from portkey_mcp.errors import Mistake, NotFetched, ProviderDown, TokenRefused
@@ -20,14 +17,15 @@ from portkey_mcp.model import Directory, McpServer, Principal
 from portkey_mcp.proof import AccountAuth, Auth, OwnHeadersAuth
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
-from portkey_mcp.vault.answering import NotConnected, host_of, is_answered_by, quoted, refused_words, token_words
+from portkey_mcp.vault.answering import NotConnected, is_answered_by, quoted, refused_words, token_words
 from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connectable import connect_problem, fits, place_for, server_for
 from portkey_mcp.vault.connection import Connection, Credential, Place, Tokens
 from portkey_mcp.vault.connections import Connections
-from portkey_mcp.vault.discovery import Discovery, Found
+from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.entering import entered
 from portkey_mcp.vault.flows import Flow, Flows, new_verifier
+from portkey_mcp.vault.prospect import Prospect, authorization_url, scopes_to_ask
 from portkey_mcp.vault.reaching import Reaching
 from portkey_mcp.vault.token_requests import TokenRequests
 
@@ -44,28 +42,6 @@ _MIXED: Final = (
     "The answer does not come from the authorization server that you were sent to, so it was not used (RFC 9207). "
     "Nothing was connected. If it happens again, tell an admin."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """Where connecting would lead, for a person to look at first. `scopes` are all that would be asked for."""
-
-    server: McpServer
-    url: str
-    auth: AccountAuth
-    found: Found
-    scopes: tuple[str, ...]
-
-    @property
-    def host(self) -> str:
-        """Where the person would be sent."""
-        return host_of(self.found.server.authorization)
-
-    @property
-    def digest(self) -> str:
-        """Of all that the person agrees to: another one, another way."""
-        said = [self.found.server.issuer, self.found.server.authorization, *self.scopes]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +136,7 @@ class Connecting:
             raise Mistake(f"server {server.key!r} takes no account by OAuth")
         found = await self._discovery.find(url, auth)
         connection = await self.connections.find(place_for(server, who.id))
-        return Prospect(server, url, auth, found, _scopes(found, connection))
+        return Prospect(server, url, auth, found, scopes_to_ask(found, connection))
 
     async def begin(self, prospect: Prospect, who: Principal, onto: str) -> str:
         """Begin what a person agreed to; returns the URL at the authorization server to send their browser to.
@@ -189,7 +165,7 @@ class Connecting:
         )
         state = await self.flows.begin(flow)
         log.info("an account at %s is being connected by %s, at %s", server.key, who.id, flow.endpoint.issuer)
-        return _authorization_url(found.server.authorization, auth, flow, state)
+        return authorization_url(found.server.authorization, auth, flow, state)
 
     async def finish(self, who: Principal | None, params: Mapping[str, str]) -> Finished:
         """Take the answer of an authorization server, as a browser brings it; `who` is signed in there, None nobody.
@@ -309,33 +285,3 @@ async def revoked(tokens: TokenRequests, was: Connection) -> bool | None:
 
 def _told(flow: Flow, who: Principal | None) -> tuple[str, str, str, str]:
     return flow.place.workspace, flow.place.server, flow.person, "nobody who is signed in" if who is None else who.id
-
-
-def _scopes(found: Found, connection: Connection | None) -> tuple[str, ...]:
-    """What to ask for: where the server asked for more, that beside all that the account has (A26, step-up)."""
-    if connection is None or not connection.wanted:
-        return found.scopes
-    return tuple(dict.fromkeys((*connection.credential.scopes, *found.scopes, *connection.wanted)))
-
-
-def _authorization_url(endpoint: str, auth: AccountAuth, flow: Flow, state: str) -> str:
-    """The authorization request (RFC 6749, 4.1.1; RFC 7636; RFC 8707).
-
-    Neither the endpoint's own query nor what an admin adds ever takes the place of what makes the request safe.
-    """
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(flow.verifier.encode()).digest()).rstrip(b"=").decode()
-    own = {
-        "response_type": "code",
-        "client_id": flow.client.id,
-        "redirect_uri": flow.redirect_uri,
-        "state": state,
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-        **({"scope": " ".join(flow.scopes)} if flow.scopes else {}),
-        **({"resource": flow.resource} if flow.resource else {}),
-    }
-    base, _, query = endpoint.partition("?")
-    taken = {*own, "scope", "resource", "response_mode", "request", "request_uri"}
-    rest = [*parse_qsl(query, keep_blank_values=True), *auth.authorize_params.items()]
-    kept = [(name, value) for name, value in rest if name.lower() not in taken]
-    return f"{base}?{urlencode([*kept, *own.items()])}"
