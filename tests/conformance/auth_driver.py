@@ -8,7 +8,6 @@ something goes another way than the scenario wants.
 import contextlib
 import json
 import os
-import re
 import shlex
 import sys
 import traceback
@@ -117,7 +116,9 @@ def main() -> None:
     """Play one scenario, which the environment names."""
     scenario, revision = os.environ["MCP_CONFORMANCE_SCENARIO"], os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"]
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
-    name = f"{re.sub('[^a-z0-9]', '-', scenario.removeprefix('auth/'))}-{revision[:4]}"
+    name = (
+        f"{scenario.removeprefix('auth/')[:20].strip('-')}-{len(scenario)}-{revision[:4]}"  # a server's has 31 at most
+    )
     with contextlib.ExitStack() as running:
         try:
             served = running.enter_context(for_scenario(scenario, context, sys.argv[-1], name))
