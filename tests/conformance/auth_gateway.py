@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ PROVIDER = "idp"
 
 @dataclass(frozen=True)
 class Served:
-    """A gateway that is ready, and the file that it watches."""
+    """A gateway that is ready, and the file that it watches; `key` is a person's API key, where it asks who calls."""
 
     origin: str
     config: Path
+    key: str = ""
 
     def at(self, server: str) -> str:
         """The URL of a server's endpoint."""
@@ -64,11 +65,9 @@ def for_scenario(scenario: str, context: Json, url: str, name: str) -> Iterator[
             return
         document = base(**part_of(scenario, context))
         document["workspaces"]["conformance"]["servers"][name] = server
-        data = Path(folder, "data")
-        if scenario == ENTERPRISE:
-            _plant(data, context)
+        key = _plant(Path(folder, "data"), context) if scenario == ENTERPRISE else ""
         with serving(Path(folder), document) as served:
-            yield served
+            yield replace(served, key=key)
 
 
 @contextmanager
@@ -92,7 +91,7 @@ def part_of(scenario: str, context: Json) -> Json:
         return {"oauth": {"client_metadata_url": DOCUMENT_URL}}
     if scenario == ENTERPRISE:
         provider = {"id": PROVIDER, "issuer": context["idp_issuer"], "client_id": context["idp_client_id"]}
-        return {"sign_in": {"providers": [provider]}}
+        return {"auth": "required", "sign_in": {"providers": [provider]}}
     return {}
 
 
@@ -127,7 +126,8 @@ def _add(config: Path, name: str, server: Json) -> None:
         new.replace(config)
 
 
-def _plant(data: Path, context: Json) -> None:
-    """Let the local admin have signed in by the suite's provider, which has no page where somebody could."""
+def _plant(data: Path, context: Json) -> str:
+    """Let a person have signed in by the suite's provider, which has no page where anybody could; gives their key."""
     command = [sys.executable, "-m", "tests.conformance.signed_in", str(data)]
-    subprocess.run(command, cwd=ROOT, input=json.dumps(context), text=True, check=True)
+    ended = subprocess.run(command, cwd=ROOT, input=json.dumps(context), stdout=subprocess.PIPE, text=True, check=True)
+    return ended.stdout.split()[-1]

@@ -124,9 +124,13 @@ async def oauth_upstream(
     access_seconds: int = 600,
     users: Sequence[str] = USERS,
     era: str = "both",
+    dpop: bool = False,
 ) -> AsyncIterator[OAuthUpstream]:
-    """Run both until the block ends. The authorization server's state is kept in `folder`, which must be there."""
-    about: Json = {"scopes": list(SCOPES), "users": list(users), "access_seconds": access_seconds}
+    """Run both until the block ends. The authorization server's state is kept in `folder`, which must be there.
+
+    `dpop` lets it offer tokens that are bound to a key; the MCP server takes plain ones only, as most do.
+    """
+    about: Json = {"scopes": list(SCOPES), "users": list(users), "access_seconds": access_seconds, "dpop": dpop}
     async with protected(era) as server:
         authority = AuthorizationServer(folder / "authority.json", {**about, "resource": server.url})
         try:

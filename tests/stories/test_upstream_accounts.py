@@ -260,3 +260,11 @@ async def test_nobody_connects_with_anothers_link(tmp_path: Path) -> None:
             if answer.status_code == 200:  # then it is his own account that he would connect
                 await connected(house.origin, his, "mine", "upstream-bob", link)
         assert house.link(await client.call("tools/call", {"name": "mine__connect_account", "arguments": {}}))
+
+
+async def test_where_only_the_authorization_server_knows_of_bound_tokens_plain_ones_are_used(tmp_path: Path) -> None:
+    """A33: many list what they can in their metadata; what the server itself takes, its challenge says."""
+    async with oauth_upstream(tmp_path, dpop=True) as upstream, accounts(tmp_path / "data", upstream) as house:
+        await house.connected("ada", "mine", "upstream-ada")
+        access = (await house.given("ada", "blue", "mine"))["access_token"]
+        assert await house.who(access, "blue", "mine") == "upstream-ada"
