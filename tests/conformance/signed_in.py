@@ -1,8 +1,8 @@
 """Lets a person have signed in by the suite's identity provider: `python -m tests.conformance.signed_in DATA`.
 
 That provider has no page where anybody could, and no keys that an ID token could be checked with: the suite hands the
-token over instead, in what stdin holds (its `MCP_CONFORMANCE_CONTEXT`). Nothing may run on the data directory yet. What it prints is the
-person's API key.
+token over instead, in what stdin holds (its `MCP_CONFORMANCE_CONTEXT`). Nothing may run on the data directory yet. What
+it prints is the person's API key.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from portkey_mcp.identity.authenticate import Identity
+from portkey_mcp.identity.keys import ApiKeys
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
@@ -37,8 +38,9 @@ async def plant(data: Path, context: dict[str, Any]) -> None:
         registry, identity = Registry(database, KeyRing.of(data)), Identity(database)
         await registry.add_workspace("conformance")
         await identity.people.add(EMAIL, "Demo", workspace="conformance")
-        key = await identity.keys.create("conformance", "demo", person=EMAIL)
-        caller = await identity.keys.verify(key)
+        keys = ApiKeys(database, identity.people)
+        key = await keys.create("conformance", "demo", person=EMAIL)
+        caller = await keys.verify(key)
         assert caller is not None
         trust = Trust(providers=(provider,))
         kept = SignInTokens(database, KeyRing.of(data), lambda: trust, lambda _: True, never)
