@@ -8,11 +8,11 @@ something goes another way than the scenario wants.
 import contextlib
 import json
 import os
-import re
 import shlex
 import sys
 import traceback
 from typing import Any
+from zlib import crc32
 
 import anyio
 import httpx2
@@ -90,7 +90,8 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
 
 async def act(served: Served, name: str, scenario: str, revision: str) -> None:
     """Use the server until it answers, connecting an account whenever one is wanted."""
-    async with httpx2.AsyncClient(timeout=20, headers=served.headers) as http, Person(served.origin) as person:
+    headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
+    async with httpx2.AsyncClient(timeout=20, headers=headers) as http, Person(served.origin) as person:
         caller = Caller(http, served, name, revision)
         await caller.served()
         for _ in range(MOST_CONNECTS):
@@ -117,7 +118,8 @@ def main() -> None:
     """Play one scenario, which the environment names."""
     scenario, revision = os.environ["MCP_CONFORMANCE_SCENARIO"], os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"]
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
-    name = f"{re.sub('[^a-z0-9]', '-', scenario.removeprefix('auth/'))[:26]}-{revision[:4]}"
+    # A server's name has 31 characters at most.
+    name = f"{scenario.removeprefix('auth/')[:14]}-{crc32(scenario.encode()):08x}-{revision[:4]}"
     with contextlib.ExitStack() as running:
         try:
             served = running.enter_context(for_scenario(scenario, context, sys.argv[-1], name))

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,11 @@ PROVIDER = "idp"
 
 @dataclass(frozen=True)
 class Served:
-    """A gateway that is ready, and the file that it watches."""
+    """A gateway that is ready, and the file that it watches; `key` is a person's API key, where it asks who calls."""
 
     origin: str
     config: Path
-    headers: Json = field(default_factory=dict)
-    """What a client has to send besides."""
+    key: str = ""
 
     def at(self, server: str) -> str:
         """The URL of a server's endpoint."""
@@ -66,10 +65,9 @@ def for_scenario(scenario: str, context: Json, url: str, name: str) -> Iterator[
             return
         document = base(**part_of(scenario, context))
         document["workspaces"]["conformance"]["servers"][name] = server
-        data = Path(folder, "data")
-        key = _plant(data, context) if scenario == ENTERPRISE else ""
+        key = _plant(Path(folder, "data"), context) if scenario == ENTERPRISE else ""
         with serving(Path(folder), document) as served:
-            yield replace(served, headers={"Authorization": f"Bearer {key}"} if key else {})
+            yield replace(served, key=key)
 
 
 @contextmanager
@@ -129,7 +127,7 @@ def _add(config: Path, name: str, server: Json) -> None:
 
 
 def _plant(data: Path, context: Json) -> str:
-    """Let somebody have signed in by the suite's provider, which has no page where they could; gives their API key."""
+    """Let a person have signed in by the suite's provider, which has no page where anybody could; gives their key."""
     command = [sys.executable, "-m", "tests.conformance.signed_in", str(data)]
-    done = subprocess.run(command, cwd=ROOT, input=json.dumps(context), text=True, check=True, stdout=subprocess.PIPE)
-    return done.stdout.strip()
+    ended = subprocess.run(command, cwd=ROOT, input=json.dumps(context), stdout=subprocess.PIPE, text=True, check=True)
+    return ended.stdout.split()[-1]

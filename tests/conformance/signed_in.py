@@ -1,7 +1,8 @@
-"""Lets Ada have signed in by the suite's identity provider, and prints a key of hers: `python -m … DATA`.
+"""Lets a person have signed in by the suite's identity provider: `python -m tests.conformance.signed_in DATA`.
 
 That provider has no page where anybody could, and no keys that an ID token could be checked with: the suite hands the
-token over instead, in what stdin holds (its `MCP_CONFORMANCE_CONTEXT`). Nothing may run on the data directory yet.
+token over instead, in what stdin holds (its `MCP_CONFORMANCE_CONTEXT`). Nothing may run on the data directory yet. What
+it prints is the person's API key.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import anyio
 
 from portkey_mcp.identity.authenticate import Identity
+from portkey_mcp.identity.keys import ApiKeys
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
@@ -20,11 +22,11 @@ from portkey_mcp.trust import Provider, ProviderTokens, Trust
 from portkey_mcp.vault.sign_in_tokens import SignInTokens
 from tests.conformance.auth_gateway import PROVIDER
 
-WORKSPACE = "conformance"
+EMAIL = "demo-user@example.com"
 
 
-async def plant(data: Path, context: dict[str, Any]) -> str:
-    """Keep the ID token as a sign-in would; gives her key."""
+async def plant(data: Path, context: dict[str, Any]) -> None:
+    """Make the workspace and the person, and keep the ID token as a sign-in would."""
     provider = Provider(PROVIDER, context["idp_issuer"], context["idp_client_id"])
     tokens = ProviderTokens("demo-user", datetime.now(UTC) + timedelta(hours=1), context["idp_id_token"])
 
@@ -33,15 +35,20 @@ async def plant(data: Path, context: dict[str, Any]) -> str:
 
     database = await Database.open(data)
     try:
-        trust, keyring = Trust(providers=(provider,)), KeyRing.of(data)
-        await Registry(database, keyring).add_workspace(WORKSPACE)
-        identity = Identity(database)
-        ada = await identity.people.add("ada@example.com", "Ada", workspace=WORKSPACE)
-        await SignInTokens(database, keyring, lambda: trust, lambda _: True, never).keep(ada, provider, tokens)
-        return await identity.create_key(WORKSPACE, "driver", person="ada@example.com")
+        registry, identity = Registry(database, KeyRing.of(data)), Identity(database)
+        await registry.add_workspace("conformance")
+        await identity.people.add(EMAIL, "Demo", workspace="conformance")
+        keys = ApiKeys(database, identity.people)
+        key = await keys.create("conformance", "demo", person=EMAIL)
+        caller = await keys.verify(key)
+        assert caller is not None
+        trust = Trust(providers=(provider,))
+        kept = SignInTokens(database, KeyRing.of(data), lambda: trust, lambda _: True, never)
+        await kept.keep(caller.id, provider, tokens)
+        print(key)
     finally:
         await database.close()
 
 
 if __name__ == "__main__":
-    print(anyio.run(plant, Path(sys.argv[1]), json.load(sys.stdin)))
+    anyio.run(plant, Path(sys.argv[1]), json.load(sys.stdin))

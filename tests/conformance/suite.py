@@ -41,6 +41,7 @@ SIGN_IN = "auth/"
 """What the names of sign-in scenarios begin with; their results are in a folder of that name."""
 
 RESULT_FOLDER = re.compile(r"(?:authorization-server-|server-)?(?P<scenario>.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
+SIGN_IN_FOLDER = re.compile(r"(?P<scenario>.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ def _run(leg: Leg, *options: str) -> Report:
 
 def read(file: Path) -> Outcome:
     """Read one scenario's `checks.json`, and beside it what a client driver wrote to stderr."""
-    folder = file.parent.name
-    match = RESULT_FOLDER.fullmatch(folder)
+    folder, signs_in = file.parent.name, file.parent.parent.name == SIGN_IN.rstrip("/")
+    match = (SIGN_IN_FOLDER if signs_in else RESULT_FOLDER).fullmatch(folder)
     checks = json.loads(file.read_text())
     failures = [check for check in checks if check["status"] == "FAILURE"]
     said = file.with_name("stderr.txt")
@@ -165,7 +166,7 @@ def read(file: Path) -> Outcome:
         lines.append(f"driver: {said.read_text().strip()[-1500:]}")
     name = match["scenario"] if match else folder
     return Outcome(
-        scenario=f"{SIGN_IN}{name}" if file.parent.parent.name == SIGN_IN.rstrip("/") else name,
+        scenario=f"{SIGN_IN}{name}" if signs_in else name,
         succeeded=sum(check["status"] == "SUCCESS" for check in checks),
         failures=tuple(lines),
         checks=len(checks),

@@ -38,6 +38,9 @@ class AuthorizationServer:
     about: Json
     issuer: str = ""
     process: Process | None = None
+    given: set[str] = field(default_factory=set, repr=False)
+    """All that it gave out which is nobody else's business, as far as `seen` was asked; kept when it is stopped."""
+    _paused: bool = False
 
     async def start(self) -> None:
         """Start it, at the port it had before, and return when it accepts connections."""
@@ -55,6 +58,8 @@ class AuthorizationServer:
     async def stop(self) -> None:
         """End it; connections are refused from now on, and what it knew is in `state`."""
         if self.process is not None:
+            if not self._paused:
+                await self.seen()
             self.process.kill()
             await self.process.aclose()
             self.process = None
@@ -63,17 +68,21 @@ class AuthorizationServer:
         """Let it hang: connections are taken, and nothing is answered."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        self._paused = True
 
     def go_on(self) -> None:
         """End a pause."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+        self._paused = False
 
     async def seen(self) -> Json:
         """What happened since it was started: `granted` and `refused` token requests by grant type, how many clients
         `registered`, how often a token was `revoked`; `secrets`, all that it gave out which is nobody else's business.
         """
-        return await self._control("GET", "")
+        seen = await self._control("GET", "")
+        self.given |= set(seen["secrets"])
+        return seen
 
     async def requests(self, grant_type: str) -> int:
         """How many token requests of this type came since it was started, whatever became of them."""
@@ -115,9 +124,13 @@ async def oauth_upstream(
     access_seconds: int = 600,
     users: Sequence[str] = USERS,
     era: str = "both",
+    dpop: bool = False,
 ) -> AsyncIterator[OAuthUpstream]:
-    """Run both until the block ends. The authorization server's state is kept in `folder`, which must be there."""
-    about: Json = {"scopes": list(SCOPES), "users": list(users), "access_seconds": access_seconds}
+    """Run both until the block ends. The authorization server's state is kept in `folder`, which must be there.
+
+    `dpop` lets it offer tokens that are bound to a key; the MCP server takes plain ones only, as most do.
+    """
+    about: Json = {"scopes": list(SCOPES), "users": list(users), "access_seconds": access_seconds, "dpop": dpop}
     async with protected(era) as server:
         authority = AuthorizationServer(folder / "authority.json", {**about, "resource": server.url})
         try:

@@ -40,13 +40,15 @@ class Protected:
     """The server. `issuer` is its authorization server, to be set before anybody calls.
 
     `served` are the claims of the token of each request that was let in, `headers` the headers that came with it,
-    `refused` how many requests were not. `banned` are the ids of tokens that are refused whatever they say.
+    `refused` how many requests were not, `keys` every `X-Api-Key` that came, let in or not. `banned` are the ids of
+    tokens that are refused whatever they say.
     """
 
     issuer: str = ""
     url: str = ""
     served: list[Json] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
     refused: int = 0
     banned: set[str] = field(default_factory=set)
     held: anyio.Event = field(default_factory=anyio.Event)
@@ -131,6 +133,7 @@ class _Guarded:
 
     async def _refusal(self, request: Request, body: bytes) -> Response | None:
         server = self._server
+        server.keys |= set(request.headers.getlist("x-api-key"))
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         claims = await server.claims(token) if scheme.lower() == "bearer" else None
         if claims is None:

@@ -1,6 +1,7 @@
 // npm's `oidc-provider` as the authorization server of a protected MCP server. Arguments: the port (0 takes a free
 // one), the file that it keeps everything in, and as JSON `resource` (the MCP server's URL), `scopes` (its scopes),
-// `users` (who can sign in: the field wants their name and nothing else) and `access_seconds`.
+// `users` (who can sign in: the field wants their name and nothing else), `access_seconds`, and `dpop`: whether it
+// binds tokens to a key where a client wants that.
 // It prints `ready URL`, the URL being its issuer, when it accepts connections. Started again with the same port and
 // file it is the same server. Clients register themselves; PKCE is required; every use of a refresh token rotates it,
 // and one that is used again ends its grant.
@@ -93,6 +94,7 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'offline_access', ...settings.scopes],
   features: {
     devInteractions: { enabled: false },
+    dPoP: { enabled: settings.dpop },
     registration: { enabled: true },
     revocation: { enabled: true },
     resourceIndicators: {
