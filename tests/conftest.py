@@ -13,6 +13,10 @@ TOOLS = Path(os.environ.get("PORTKEY_MCP_TOOLS", ROOT / ".tools")) / "node_modul
 # Node scripts and the gateway's own children look programs up in PATH too, so it is set for the whole run.
 os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
 
+# Every HTTP client that a test makes would read all the certificates of the system, a tenth of a second each time; this
+# one file is read in none, and believes nobody. Whom a test shall believe it says.
+os.environ.setdefault("SSL_CERT_FILE", str(ROOT / "tests" / "nobody.pem"))
+
 
 # Two busy cores make any single example slow now and then; how long one takes says nothing here.
 settings.register_profile("house", deadline=None)

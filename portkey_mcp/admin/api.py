@@ -1,12 +1,14 @@
 """The routes of the API, below `/api/v1`, and their OpenAPI document."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from portkey_mcp import __version__
@@ -71,10 +73,7 @@ def router(
     )
     for path, method, endpoint in _table(services):
         routes.add_api_route(f"/workspaces/{{workspace}}{path}", endpoint, methods=[method])
-    document = dumps(
-        get_openapi(title="portkey-mcp", version=__version__, description=ABOUT, routes=list(routes.routes))
-    )
-    routes.add_route(DOCUMENT, partial(_document, document), include_in_schema=False)
+    routes.add_route(DOCUMENT, _Document(list(routes.routes)).answer, include_in_schema=False)
     routes.add_route(f"{PREFIX}/{{rest:path}}", _unknown, methods=list(METHODS), include_in_schema=False)
     return routes
 
@@ -122,8 +121,23 @@ def _schemes() -> tuple[HTTPBearer, APIKeyHeader]:
     return HTTPBearer(auto_error=False), APIKeyHeader(name=API_KEY_HEADER, auto_error=False)
 
 
-async def _document(document: bytes, _: Request) -> Response:
-    return Response(document, headers=NO_STORE, media_type="application/json")
+class _Document:
+    """The OpenAPI document of these routes. Made when it is first asked for: it costs half of a gateway's start."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._routes = routes
+        self._making = anyio.Lock()
+        self._made = b""
+
+    async def answer(self, _: Request) -> Response:
+        """As a route."""
+        async with self._making:
+            if not self._made:
+                self._made = await anyio.to_thread.run_sync(self._make)
+        return Response(self._made, headers=NO_STORE, media_type="application/json")
+
+    def _make(self) -> bytes:
+        return dumps(get_openapi(title="portkey-mcp", version=__version__, description=ABOUT, routes=self._routes))
 
 
 async def _unknown(request: Request) -> Response:

@@ -43,6 +43,7 @@ class House:
     whose: dict[str, Principal] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
     acts: list[Act] = field(default_factory=list)
+    _apps: dict[Any, FastAPI] = field(default_factory=dict)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.late
@@ -87,20 +88,19 @@ class House:
         address: str = "",
     ) -> httpx2.AsyncClient:
         """A client of the API that sends this key; None sends none."""
-        app = FastAPI()
-        app.include_router(
-            router(
-                self.services,
-                authenticate or self.services.identity.authenticate,
-                lambda: self.directory,
-                ORIGIN,
-                lambda scope: address,
-                self.services.audit.note,
-            )
-        )
+        app = self._app(authenticate or self.services.identity.authenticate, address)
         said = {"authorization": f"Bearer {self.keys.get(key, key)}"} if key is not None else {}
         transport = httpx2.ASGITransport(app)
         return httpx2.AsyncClient(transport=transport, base_url=API, headers={**said, **(headers or {})})
+
+    def _app(self, authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]], address: str) -> FastAPI:
+        """The API, made once for all clients that are alike: its routes take longer to make than to answer."""
+        place = id(self.services), authenticate, address
+        if place not in self._apps:
+            app = self._apps[place] = FastAPI()
+            about = lambda: self.directory, ORIGIN, lambda scope: address, self.services.audit.note
+            app.include_router(router(self.services, authenticate, *about))
+        return self._apps[place]
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ of hosts lead nowhere, so a client's callback on the web can be sent to without 
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urljoin, urlsplit
 
 import anyio
+from playwright.async_api import Browser as Chromium
 from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, Request, Response, async_playwright
 
 from tests.stories.hearing import PATIENCE
@@ -143,15 +144,11 @@ async def browser(
     Raises:
         AssertionError: a page of `ours` had a fault; says which and what.
     """
-    program = shutil.which("chromium")
-    assert program is not None, "chromium not found; `make tools` installs it"
     rules = [f"MAP {name} {place}" for name, place in (hosts or {}).items()]
-    rules += ["MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in ("localhost", "127.0.0.1", "[::1]"))]
-    flags = [f"--host-resolver-rules={', '.join(rules)}"]
-    if os.geteuid() == 0:
-        flags.append("--no-sandbox")  # Chromium refuses to start as root with its sandbox
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=program, args=flags)
+    async with AsyncExitStack() as stack:
+        chromium = None if rules else _at_hand
+        if chromium is None:
+            chromium = await stack.enter_async_context(_started(rules))
         context = await chromium.new_context(
             viewport={"width": width, "height": 800}, java_script_enabled=javascript, ignore_https_errors=True
         )
@@ -161,6 +158,40 @@ async def browser(
             yield opened
         finally:
             with anyio.CancelScope(shield=True):
-                await chromium.close()
+                await context.close()
     if opened.faults:
         raise AssertionError("\n".join(opened.faults))
+
+
+_at_hand: Chromium | None = None
+"""The program that runs already, where a module has `one_chromium`."""
+
+
+@asynccontextmanager
+async def kept() -> AsyncIterator[None]:
+    """Until the block ends, browsers are windows of one program: people still share nothing, but for its start."""
+    global _at_hand
+    async with _started([]) as chromium:
+        _at_hand = chromium
+        try:
+            yield
+        finally:
+            _at_hand = None
+
+
+@asynccontextmanager
+async def _started(rules: list[str]) -> AsyncIterator[Chromium]:
+    """Chromium in a process of its own. `rules` come before those by which names lead nowhere."""
+    program = shutil.which("chromium")
+    assert program is not None, "chromium not found; `make tools` installs it"
+    rules = [*rules, "MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in ("localhost", "127.0.0.1", "[::1]"))]
+    flags = [f"--host-resolver-rules={', '.join(rules)}"]
+    if os.geteuid() == 0:
+        flags.append("--no-sandbox")  # Chromium refuses to start as root with its sandbox
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=program, args=flags, timeout=PATIENCE * 1000)
+        try:
+            yield chromium
+        finally:
+            with anyio.CancelScope(shield=True):
+                await chromium.close()

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from tests.stories.browser import browser
 from tests.stories.gateway import serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.outside("chromium")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_chromium"), pytest.mark.outside("chromium")]
 
 ICON = '<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>A page</title>'
 FORM = f"""{ICON}<form method="post"><input type="hidden" name="to" value="TO">

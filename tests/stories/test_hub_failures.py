@@ -83,6 +83,13 @@ async def names(client: Client) -> tuple[list[str], Any]:
     return [tool.name for tool in listed.tools], (listed.meta or {}).get(STALE)
 
 
+async def until_listed(client: Client, wanted: tuple[list[str], Any]) -> None:
+    """List until it is this: where two cores are busy, a server that is well may be late, too, and is asked again."""
+    with anyio.fail_after(PATIENCE):
+        while await names(client) != wanted:
+            pass
+
+
 class OtherCallers:
     """Somebody who uses the servers that are well, all the time; `rounds` counts how often all of them answered."""
 
@@ -114,6 +121,7 @@ class OtherCallers:
 async def test_a_server_killed_in_mid_call_costs_nobody_else_anything_and_comes_back(
     crowd: Crowd, victim: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(snapshots, "PATIENCE", PATIENCE)  # the others keep two cores busy
     heard, started = Heard(), anyio.Event()
 
     async def begun(*_: object) -> None:
@@ -127,6 +135,7 @@ async def test_a_server_killed_in_mid_call_costs_nobody_else_anything_and_comes_
         others = OtherCallers(crowd.url, [name for name in ("api", "files", "notes", "web") if name != victim])
         tasks.start_soon(others.go_on)
         before = await names(client)
+        assert before[1] is None
         in_flight = Later(tasks, lambda: client.call_tool(f"{victim}__wait", progress_callback=begun))
         with anyio.fail_after(PATIENCE):
             await started.wait()
@@ -148,7 +157,6 @@ async def test_a_server_killed_in_mid_call_costs_nobody_else_anything_and_comes_
 
         await heard.until(TOOLS)
         assert text(await client.call_tool(f"{victim}__echo", {"text": "again"})) == f"{victim}: again"
-        monkeypatch.setattr(snapshots, "PATIENCE", PATIENCE)  # the others keep two cores busy
         assert (await names(client))[1] is None
         await others.answered()
         tasks.cancel_scope.cancel()
@@ -178,12 +186,17 @@ class Later:
 
 
 @pytest.mark.parametrize(("victim", "mode"), [("notes", "legacy"), ("web", "2026-07-28"), ("api", "legacy")])
-async def test_a_server_that_stops_answering_delays_its_own_callers_only(crowd: Crowd, victim: str, mode: str) -> None:
+async def test_a_server_that_stops_answering_delays_its_own_callers_only(
+    crowd: Crowd, victim: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with (
         Client(crowd.url, mode=mode, cache=None) as client,
         anyio.create_task_group() as tasks,
     ):
-        before = await names(client)
+        with monkeypatch.context() as patient:
+            patient.setattr(snapshots, "PATIENCE", PATIENCE)
+            before = await names(client)
+        assert before[1] is None
         others = OtherCallers(crowd.url, [name for name in ("api", "files", "notes", "web") if name != victim])
         tasks.start_soon(others.go_on)
         pid = await crowd.pid(victim)
@@ -192,7 +205,7 @@ async def test_a_server_that_stops_answering_delays_its_own_callers_only(crowd: 
             hanging = Later(tasks, lambda: client.call_tool(f"{victim}__echo", {"text": "hi"}))
             await others.answered()
             assert not hanging.is_over
-            assert await names(client) == (before[0], [victim])
+            await until_listed(client, (before[0], [victim]))
             await others.answered()
 
             assert not hanging.is_over
@@ -225,9 +238,10 @@ async def test_servers_that_never_answer_at_all_delay_nobody_else(tmp_path: Path
                 Later(tasks, lambda: client.call_tool("mute__any")),
             ]
             assert text(await client.call_tool("notes__echo", {"text": "hi"})) == "notes: hi"
-            listed, stale = await names(client)
-            assert {name.split("__")[0] for name in listed} == {"notes"}
-            assert stale == ["deaf", "mute"]
+            with anyio.fail_after(PATIENCE):
+                while (found := await names(client))[1] != ["deaf", "mute"]:
+                    pass  # on busy cores `notes` may be late as well, for once
+            assert {name.split("__")[0] for name in found[0]} == {"notes"}
             assert text(await client.call_tool("notes__echo", {"text": "hi"})) == "notes: hi"
             assert not any(call.is_over for call in hanging)
             tasks.cancel_scope.cancel()

@@ -10,7 +10,7 @@ from tests.stories.inspector import inspector
 from tests.stories.oauth_clients import Consent, Kept, mcp_remote, sdk_client, typescript_client
 from tests.stories.oauth_elsewhere import Elsewhere, elsewhere
 
-pytestmark = [pytest.mark.anyio, pytest.mark.outside("chromium")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_chromium"), pytest.mark.outside("chromium")]
 
 
 @pytest.fixture

@@ -14,7 +14,11 @@ from tests.stories.browser import browser
 from tests.stories.callback import callback
 from tests.stories.oidc_providers import OidcProvider, npm_oidc_provider, oidc_provider_mock
 
-pytestmark = [pytest.mark.anyio, pytest.mark.outside("chromium", "node", "mcp-inspector")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("one_chromium"),
+    pytest.mark.outside("chromium", "node", "mcp-inspector"),
+]
 
 Start = Callable[[str], AbstractAsyncContextManager[OidcProvider]]
 PROVIDERS = [oidc_provider_mock, npm_oidc_provider]

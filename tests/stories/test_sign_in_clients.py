@@ -13,7 +13,7 @@ from tests.stories.inspector import inspector
 from tests.stories.oauth_clients import Consent, Kept, mcp_remote, sdk_client, typescript_client
 from tests.stories.sign_in_house import CALL, House, agree, house
 
-pytestmark = [pytest.mark.anyio, pytest.mark.outside("chromium")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_chromium"), pytest.mark.outside("chromium")]
 
 ALL = "mcp:read mcp:call offline_access"
 PLACES = [("blue", "files"), ("blue",)]

@@ -25,10 +25,18 @@ pytestmark = pytest.mark.anyio
 ALIAS = "localhost"
 
 
-@pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+@pytest.fixture(scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """One for all: nobody says yes here, so whatever was tried leaves nothing behind."""
     said = {"hosts": {ALIAS: "blue/files"}, "oauth": {"native_schemes": ["cursor"]}}
-    async with house(tmp_path / "data", said, trusted_proxies="127.0.0.1") as running:
+    async with house(tmp_path_factory.mktemp("home") / "data", said, trusted_proxies="127.0.0.1") as running:
+        yield running
+
+
+@pytest.fixture
+async def guessed_at(tmp_path: Path) -> AsyncIterator[House]:
+    """One that remembers the wrong passwords of this test only."""
+    async with house(tmp_path / "data", trusted_proxies="127.0.0.1") as running:
         yield running
 
 
@@ -202,8 +210,8 @@ async def test_who_signs_in_anew_leaves_no_old_session_behind(home: House) -> No
         assert (await other.get("/ui/")).status_code == 303
 
 
-async def test_guessing_a_password_is_slowed_for_the_account_whoever_guesses(home: House) -> None:
-    async with home.browser() as browsing:
+async def test_guessing_a_password_is_slowed_for_the_account_whoever_guesses(guessed_at: House) -> None:
+    async with guessed_at.browser() as browsing:
         for number in range(FREE_FOR_AN_ACCOUNT + 1):
             answer = await guess(browsing, "ada", f"a wrong password {number}", f"192.0.2.{number}")
             assert answer.status_code == 403
@@ -213,8 +221,8 @@ async def test_guessing_a_password_is_slowed_for_the_account_whoever_guesses(hom
         assert (await guess(browsing, "bob", PASSWORD, "192.0.2.99")).status_code == 303
 
 
-async def test_guessing_is_slowed_for_the_address_whosever_account_it_is(home: House) -> None:
-    async with home.browser() as browsing:
+async def test_guessing_is_slowed_for_the_address_whosever_account_it_is(guessed_at: House) -> None:
+    async with guessed_at.browser() as browsing:
         for number in range(FREE_FOR_AN_ADDRESS + 1):
             answer = await guess(browsing, f"nobody-{number}", "a wrong password", "192.0.2.7")
             assert answer.status_code == 403

@@ -16,7 +16,7 @@ from tests.stories.gateway import Gateway, gateway
 from tests.stories.house import document
 from tests.stories.oidc_providers import ADA, OidcProvider, npm_oidc_provider, oidc_provider_mock
 
-pytestmark = [pytest.mark.anyio, pytest.mark.outside("chromium", "node")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_chromium"), pytest.mark.outside("chromium", "node")]
 
 Start = Callable[[str], AbstractAsyncContextManager[OidcProvider]]
 PROVIDERS = [oidc_provider_mock, npm_oidc_provider]
