@@ -12,18 +12,15 @@ from portkey_mcp.errors import StoreDown
 from portkey_mcp.identity.authenticate import Identity
 from portkey_mcp.identity.sessions import BrowserSessions
 from portkey_mcp.keepers import SEALED, Keepers
-from portkey_mcp.model import Directory, McpServer
+from portkey_mcp.model import Directory
 from portkey_mcp.oauth.documents import ClientDocuments
 from portkey_mcp.oauth.server import OAuthServer
-from portkey_mcp.proof import Auth
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.storage.tables import Base
 from portkey_mcp.trust import Trust
-from portkey_mcp.vault.clients import Clients
-from portkey_mcp.vault.connecting import Connecting
-from portkey_mcp.vault.reaching import Reaching
+from tests.vault.vaults import a_vault
 
 pytestmark = pytest.mark.anyio
 
@@ -33,14 +30,8 @@ async def test_what_cannot_fail_is_written_out_before_what_can(tmp_path: Path, m
     registry, identity, audit = Registry(database, keyring), Identity(database), Audit(database)
     addresses, documents = Addresses("http://gateway.example"), ClientDocuments(Egress())
     oauth = OAuthServer.of(database, identity.people, documents, addresses, Trust, Directory, lambda scope: "")
-    reaching = Reaching(Egress(), tuple)
-
-    async def resolve(server: McpServer) -> tuple[str, Auth | None]:
-        return server.url, server.auth
-
-    clients = Clients(database, keyring, reaching, addresses, str)
-    connecting = Connecting.of(database, keyring, reaching, clients, Directory, resolve)
-    keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, connecting)
+    vault = a_vault(database, keyring)
+    keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, vault)
     await keepers.tidy()
     await registry.add_workspace("team")
     assert list((await keepers.directory()).workspaces) == ["team"]

@@ -8,8 +8,9 @@ import pytest
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import AccountAuth, Auth, IdentityAuth, MachineAuth, OwnHeadersAuth
 from portkey_mcp.sealing import KeyRing
-from portkey_mcp.vault.accounts import Accounts, Told
+from portkey_mcp.vault.accounts import MEMBERS, Accounts, Told, accounts_of
 from portkey_mcp.vault.bearer import Bearer
+from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.entered import Entered
 from portkey_mcp.vault.identity_tokens import IdentityTokens
 from portkey_mcp.vault.signing import SigningKeys
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 ADA = Principal("ada", "Ada", "person", {"demo": "member"}, email="ada@example.com")
 BOB = Principal("bob", "Bob", "person", {"demo": "member"})
+BOSS = Principal("bo", "Bo", "person", {"demo": "admin"})
 
 
 def server(auth: Auth) -> McpServer:
@@ -34,7 +36,10 @@ async def accounts(keeping: Keeping) -> Accounts:
 async def test_a28_people_have_an_account_each_and_share_what_the_workspace_shares(accounts: Accounts) -> None:
     own, shared, machine = server(AccountAuth()), server(AccountAuth(sharing="workspace")), server(MachineAuth())
     assert accounts.account(own, ADA) != accounts.account(own, BOB)
-    assert accounts.account(shared, ADA) == accounts.account(shared, BOB) == ""
+    assert accounts.account(shared, ADA) == accounts.account(shared, BOB) == MEMBERS
+    assert accounts.account(shared, BOSS) == "", "who may connect it is told something else"
+    assert set(accounts_of(Place("demo", "files", ""))) == {"", MEMBERS}
+    assert accounts_of(Place("demo", "files", "ada")) == ("ada",)
     assert accounts.account(machine, ADA) == accounts.account(machine, BOB) == ""
 
 
