@@ -15,8 +15,6 @@ from portkey_mcp.addresses import CONNECT, canonical
 from portkey_mcp.errors import Mistake, NotFetched, ProviderDown, TokenRefused
 from portkey_mcp.model import Directory, McpServer, Principal
 from portkey_mcp.proof import AccountAuth, Auth, OwnHeadersAuth
-from portkey_mcp.sealing import KeyRing
-from portkey_mcp.storage.database import Database
 from portkey_mcp.vault.answering import NotConnected, is_answered_by, quoted, refused_words, token_words
 from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connectable import connect_problem, fits, place_for, server_for
@@ -26,7 +24,6 @@ from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.entering import entered
 from portkey_mcp.vault.flows import Flow, Flows, new_verifier
 from portkey_mcp.vault.prospect import Prospect, authorization_url, scopes_to_ask
-from portkey_mcp.vault.reaching import Reaching
 from portkey_mcp.vault.token_requests import TokenRequests
 
 log = logging.getLogger(__name__)
@@ -81,20 +78,6 @@ class Connecting:
         self._discovery = discovery
         self._clients = clients
         self._tokens = tokens
-
-    @classmethod
-    def of(
-        cls,
-        database: Database,
-        keyring: KeyRing,
-        reaching: Reaching,
-        clients: Clients,
-        directory: Callable[[], Directory],
-        resolve: Resolve,
-    ) -> "Connecting":
-        """One with everything of its own that it needs."""
-        connections, flows = Connections(database, keyring), Flows(database, keyring)
-        return cls(directory, resolve, connections, flows, Discovery(reaching), clients, TokenRequests(reaching))
 
     async def connected(self, server: McpServer, who: Principal) -> tuple[Connection | None, bool]:
         """The connection that a principal uses at a server, and whether it is good for it as it is now.
@@ -266,6 +249,7 @@ class Connecting:
             flow.endpoint,
             flow.client,
             flow.scopes if tokens.scopes is None else tokens.scopes,
+            asked=flow.resource,
         )
         try:
             return await self.connections.keep(flow.place, credential, who.id)

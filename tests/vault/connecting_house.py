@@ -20,7 +20,10 @@ from portkey_mcp.storage.database import Database
 from portkey_mcp.vault.clients import Clients
 from portkey_mcp.vault.connecting import Connecting, Finished
 from portkey_mcp.vault.connection import Client, Connection, Credential, Endpoint, Place, Tokens
+from portkey_mcp.vault.connections import Connections
+from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.flows import Flows
+from portkey_mcp.vault.token_requests import TokenRequests
 from tests.vault.outside_server import Heard, OutsideServer, outside_server, reaching
 
 BASE = "http://gateway.example"
@@ -74,7 +77,15 @@ class House:
         async def resolve(server: McpServer) -> tuple[str, Auth | None]:
             return server.url, server.auth
 
-        made = Connecting.of(self.database, self.keyring, reaching(), clients, lambda: self.directory, resolve)
+        made = Connecting(
+            lambda: self.directory,
+            resolve,
+            Connections(self.database, self.keyring),
+            Flows(self.database, self.keyring),
+            Discovery(reaching()),
+            clients,
+            TokenRequests(reaching()),
+        )
         if late is not None:
             made.flows = Flows(self.database, self.keyring, late)
         return made
