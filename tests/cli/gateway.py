@@ -12,7 +12,7 @@ from subprocess import PIPE
 import anyio
 from anyio.abc import Process
 
-READY = 30
+READY = 120
 """Seconds a start may take before a test gives up; two busy cores are slow."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import anyio
 
-PATIENCE = 10
+PATIENCE = 60
 """Seconds after which a condition that does not come true fails the test; two busy cores may be slow."""
 
 

@@ -19,7 +19,7 @@ from portkey_mcp.app import build
 from portkey_mcp.egress import Egress
 from portkey_mcp.settings import load
 
-READY = 30
+READY = 120
 """Seconds a start or an end may take before a test gives up; two busy cores are slow."""
 
 

@@ -11,8 +11,10 @@ from mcp import Client
 TOOLS = "notifications/tools/list_changed"
 UPDATED = "notifications/resources/updated"
 
-PATIENCE = 60
-"""Seconds anything may take before a test gives up; two busy cores are slow."""
+PATIENCE = 180
+"""Seconds anything may take before a test gives up: two busy cores are slow, and a server that came back is found
+within a minute only.
+"""
 
 ASK_AGAIN = 1.0
 """Seconds between two tries of something that is heard only by who listens already."""

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from tests.stories.gateway import serving
 from tests.stories.raw_upstream_script import Json, answers, say_of
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds to wait for what must come; two busy cores are slow."""
 
 

@@ -86,7 +86,7 @@ async def begin(http: httpx2.AsyncClient, url: str, key: str) -> str:
 
 async def until_refused(http: httpx2.AsyncClient, url: str, key: str) -> Json:
     """Ask until the key is refused; it must work till then."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while (answer := await ask(http, url, bearer(key)))[0] != 401:
             assert answer == (200, SERVED)
     return answer[1]
@@ -195,7 +195,7 @@ async def test_a_key_that_another_process_revokes_is_refused_and_others_go_on(
 ) -> None:
     url, at = running.at("blue", "files"), ("--workspace", "blue", "--data", running.data)
     made = json.loads(await portkey("keys", "create", "late", *at, "--json"))["key"]
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while (await ask(http, url, bearer(made)))[0] == 401:
             pass
     session = await begin(http, url, made)

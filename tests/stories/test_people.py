@@ -120,7 +120,7 @@ async def test_a_key_opens_its_own_workspace_only_whatever_its_person_is_elsewhe
     house.keys["eve in blue"] = await portkey(
         "keys", "create", "two", "-w", "blue", "--person", "eve@example.com", *data
     )
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while await house.status("eve in blue", "blue") != 200:
             pass
     assert await house.lists("eve in blue", "blue") == ["read", "write"]  # in `ops` she is in red alone
@@ -135,7 +135,7 @@ async def test_who_is_removed_by_another_process_is_out_and_others_stay(house: H
     session = house.at("ada", "blue", "legacy")
     await session.hello()
     await portkey("people", "remove", "ADA@example.com", "--data", house.gateway.data)
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while (status := await house.status("ada", "blue")) != 401:
             assert status == 200
     assert (await session.call("tools/list")).status == 401
@@ -147,7 +147,7 @@ async def test_a_changed_role_and_group_hold_without_a_new_key(house: House) -> 
     await portkey("people", "role", *at, "member")
     await portkey("people", "group", *at, "--add", "ops")
     client = house.at("bob", "blue")
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while len((await client.call("tools/list")).answer["result"]["tools"]) != 4:
             pass
     assert await house.lists("bob", "blue") == OPEN
@@ -156,7 +156,7 @@ async def test_a_changed_role_and_group_hold_without_a_new_key(house: House) -> 
 async def test_who_is_kept_out_comes_in_again_with_the_same_key(house: House) -> None:
     for verb, wanted in (("disable", 401), ("enable", 200)):
         await portkey("people", verb, "bob@example.com", "--data", house.gateway.data)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while await house.status("bob", "blue") != wanted:
                 pass
     assert await house.lists("bob", "blue") == ["read", "vault"]

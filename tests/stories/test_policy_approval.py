@@ -195,5 +195,5 @@ async def test_what_is_asked_survives_a_restart(tmp_path: Path) -> None:
     async with policy_house(tmp_path, "modern", RULE) as house:
         assert await decide(house, house.gateway.url + path, KEYS["member"]) == 200
         client = await house.client("modern")
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             assert json.loads(said((await client.call("tools/call", CALL)).answer)) == ARGUMENTS

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from portkey_mcp.gateway import snapshots
 from tests.stories.gateway import Gateway, gateway
 from tests.stories.hearing import PATIENCE, TOOLS, Heard, hears_of_tools
 from tests.stories.house import document, open_house
@@ -18,6 +19,13 @@ from tests.stories.upstreams import lively, stdio
 from tests.stories.watching import Watched, watching
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that came with a file are started by the first list, which does not wait long where cores are busy."""
+    monkeypatch.setattr(snapshots, "PATIENCE", PATIENCE)
+
 
 ECHO = {"text": "hi"}
 MODES = ("legacy", "2026-07-28")

@@ -127,7 +127,7 @@ async def test_a_server_for_a_group_is_there_for_the_group_alone_everywhere(hous
 
 async def test_who_joins_the_group_finds_the_server_and_who_leaves_it_does_not(house: House) -> None:
     async def until(wanted: Any) -> None:
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while await house.tools("bob", "blue", "pay") != wanted:
                 pass
 
@@ -180,7 +180,7 @@ async def test_a_key_for_one_server_or_to_read_opens_that_and_no_api(house: Hous
     for name, narrow in (("one", {"server": "files"}), ("reads", {"scopes": ["mcp:read"]})):
         made = await house.api("ada", "post", "/keys", body={"name": name, **narrow})
         house.keys[name] = made.json()["key"]
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while await house.tools(name, "blue", "files") != ["read"]:
                 pass
         assert (await house.api(name, "get", "/people")).status_code == 403
@@ -201,11 +201,11 @@ async def test_whoever_is_invited_joins_and_is_out_at_once_when_removed(house: H
         assert "Cleo" in (await browser.get("/ui/")).text
         data = ("--data", house.gateway.data)
         house.keys["cleo"] = await portkey("keys", "create", "c", "-w", "blue", "--person", "cleo@example.com", *data)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while await house.tools("cleo", "blue") != ["files__read"]:
                 pass
         await portkey("people", "remove", "cleo@example.com", *data)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while await house.tools("cleo", "blue") != 401:
                 pass
             while (await browser.get("/ui/")).status_code != 303:

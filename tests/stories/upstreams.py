@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 LIVELY = "tests.stories.programs.lively"
 CONFORMANCE = "tests.conformance.upstream"
 
-READY = 30
+READY = 120
 """Seconds a start may take before a test gives up; two busy cores are slow."""
 
 

@@ -30,6 +30,6 @@ def is_running(pid: int) -> bool:
 
 
 async def until_gone(pid: int) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         while is_running(pid):
             await anyio.lowlevel.checkpoint()

@@ -39,7 +39,7 @@ class Heard:
         return await link.request(method, params, on_notification=self.on_notification, on_request=self.on_request)
 
     async def until(self, count: int) -> list[Json]:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while len(self.notifications) < count:
                 await anyio.lowlevel.checkpoint()
         return self.notifications

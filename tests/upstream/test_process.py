@@ -32,7 +32,7 @@ threading.Thread(target=lambda: (stdin.poll(), os._exit(0)), daemon=True).start(
 async def speaking(code: str) -> AsyncIterator[ProcessWire]:
     """A wire to a Python program. Ends it, whatever it does."""
     server = stdio(command=(sys.executable, "-c", code))
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         async with Tasks() as tasks:
             wire = await ProcessWire.start(server, server, tasks.spawn)
             try:
@@ -82,7 +82,7 @@ async def test_the_environment_is_the_safe_one_and_the_servers_own(
     monkeypatch.setenv("GATEWAY_SECRET", "not for servers")
     code = "import json, os; print(json.dumps({'env': dict(os.environ), 'cwd': os.getcwd()}))"
     server = stdio(command=(sys.executable, "-c", code), env={"TOKEN": "own"}, cwd=str(tmp_path))
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         async with Tasks() as tasks:
             wire = await ProcessWire.start(server, server, tasks.spawn)
             message = await wire.receive()
