@@ -18,7 +18,7 @@ from tests.stories.accounts_house import (
 from tests.stories.browser import browser
 from tests.stories.hearing import PATIENCE
 from tests.stories.oauth_clients import Kept, sdk_client, typescript_client
-from tests.stories.oauth_upstreams import OAuthUpstream, oauth_upstream
+from tests.stories.oauth_upstreams import oauth_upstream
 from tests.stories.raw_client import Heard
 
 pytestmark = [pytest.mark.anyio, pytest.mark.outside("node")]
@@ -148,26 +148,15 @@ async def test_fifty_callers_of_three_processes_go_on_while_tokens_expire(tmp_pa
         assert len(upstream.server.tokens) - 1 <= seen["granted"]["refresh_token"] <= len(upstream.server.tokens)
 
 
-@pytest.mark.parametrize("how", ["stopped", "paused"])
 async def test_while_the_authorization_server_is_down_calls_go_on_then_fail_readably_then_recover(
-    tmp_path: Path, how: str
+    tmp_path: Path,
 ) -> None:
     """A30: an upstream's failure is never the gateway's own 401, and costs nobody their token for the gateway."""
     async with oauth_upstream(tmp_path, access_seconds=10) as upstream, accounts(tmp_path / "data", upstream) as house:
-        await house.connected("ada", "mine", "upstream-ada")
-        access = (await house.given("ada", "blue", "mine"))["access_token"]
-        assert await house.who(access, "blue", "mine") == "upstream-ada"
-        await down(upstream, how)
-        assert await house.who(access, "blue", "mine") == "upstream-ada", "the token lives"
-
-        heard = await until_failed(house, access)
-        assert heard.status == 200, heard.body
-        [said] = heard.answer["result"]["content"]
-        assert "mine" in said["text"]
-        assert "/connect/" not in said["text"], "nothing is wrong with the account"
-        assert await house.status(access, "blue", "mine") == 200, "the gateway's own token is good"
-
-        await up(upstream, how)
+        access = await at_work(house)
+        await upstream.authority.stop()
+        await goes_on_then_fails(house, access)
+        await upstream.authority.start()
         with anyio.fail_after(PATIENCE):
             while failed(heard := await house.asked_who(access, "blue", "mine")):
                 assert heard.status == 200, heard.body
@@ -175,20 +164,40 @@ async def test_while_the_authorization_server_is_down_calls_go_on_then_fail_read
         assert (await upstream.authority.seen())["refused"] == {}
 
 
-async def down(upstream: OAuthUpstream, how: str) -> None:
-    """Take the authorization server away."""
-    if how == "stopped":
-        await upstream.authority.stop()
-    else:
+async def test_after_an_authorization_server_hung_calls_recover_or_say_where_to_connect(tmp_path: Path) -> None:
+    """A30: what was asked before it hung it may do afterwards, so that the refresh token is used up and nobody has the
+    new one; then it ends the grant when it is asked again (RFC 9700, 4.14.2), and only the person can mend that.
+    """
+    async with oauth_upstream(tmp_path, access_seconds=10) as upstream, accounts(tmp_path / "data", upstream) as house:
+        access = await at_work(house)
         upstream.authority.pause()
-
-
-async def up(upstream: OAuthUpstream, how: str) -> None:
-    """Give it back."""
-    if how == "stopped":
-        await upstream.authority.start()
-    else:
+        await goes_on_then_fails(house, access)
         upstream.authority.go_on()
+        with anyio.fail_after(PATIENCE):
+            while failed(heard := await house.asked_who(access, "blue", "mine")):
+                if "/connect/" in heard.answer["result"]["content"][0]["text"]:
+                    async with house.browser("ada") as hers:
+                        await connected(house.origin, hers, "mine", "upstream-ada", house.link(heard))
+        assert user_of(heard) == "upstream-ada"
+
+
+async def at_work(house: AccountsHouse) -> str:
+    """Ada has connected her account and calls; gives her token."""
+    await house.connected("ada", "mine", "upstream-ada")
+    access = str((await house.given("ada", "blue", "mine"))["access_token"])
+    assert await house.who(access, "blue", "mine") == "upstream-ada"
+    return access
+
+
+async def goes_on_then_fails(house: AccountsHouse, access: str) -> None:
+    """Call on without the authorization server: it works while the token lives, and then fails readably."""
+    assert await house.who(access, "blue", "mine") == "upstream-ada", "the token lives"
+    heard = await until_failed(house, access)
+    assert heard.status == 200, heard.body
+    [said] = heard.answer["result"]["content"]
+    assert "mine" in said["text"]
+    assert "/connect/" not in said["text"], "nothing is wrong with the account"
+    assert await house.status(access, "blue", "mine") == 200, "the gateway's own token is good"
 
 
 def failed(heard: Heard) -> bool:
