@@ -103,11 +103,19 @@ class Egress:
         self._believed = cache(lambda: verify or ssl.create_default_context())
         self._lookups = anyio.Semaphore(LOOKUPS)
 
-    def also(self, *, networks: Sequence[Network] = (), origin: str = "", any_port: bool = False) -> Self:
+    def also(
+        self,
+        *,
+        networks: Sequence[Network] = (),
+        origin: str = "",
+        any_port: bool = False,
+        timeout: float | None = None,
+    ) -> Self:
         """One that may ask more, and shares everything else with this one.
 
         `networks` are an administrator's own: asked on any port, and without TLS too. `origin` is a URL that an
         administrator wrote: whatever has exactly its scheme, host and port may be asked, wherever that leads.
+        `timeout` is in seconds, in place of this one's.
 
         Raises:
             NotFetched: `origin` is no URL.
@@ -115,6 +123,7 @@ class Egress:
         wider = copy(self)
         wider._plain = (*self._plain, *networks)
         wider._any_port = self._any_port or any_port
+        wider._timeout = self._timeout if timeout is None else timeout
         if origin:
             wider._origin = read(origin).origin
         return wider

@@ -24,13 +24,18 @@ async def import_file(stores: Stores, file: Path, workspace: str, secrets: Mappi
     everything = not imported.notes
     for proposal in imported.proposals:
         for line in _description(proposal):
-            typer.echo(line)
+            typer.echo(_legible(line))
         refused = _refusal(proposal, secrets, approve=approve) or await _take(stores, proposal, secrets)
         typer.echo(f"  {f'not taken over: {refused}' if refused else 'taken over'}")
         everything = everything and not refused
     for note in imported.notes:
         typer.echo(f"note: {note}")
     return everything
+
+
+def _legible(line: str) -> str:
+    """A line in which every character is seen: no file may hide a part of a command from whoever is to approve it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 
 def _description(proposal: Proposal) -> Iterator[str]:

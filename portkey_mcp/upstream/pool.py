@@ -111,19 +111,19 @@ class LinkPool:
         await asyncio.gather(*(holdings.close() for holdings in gone))
 
     async def forget_account(self, key: str, account: str) -> None:
-        """Close every link of one account at once: it was connected, or disconnected. Unknown ones are fine.
+        """Open new links for one account from now on: it was connected, or has ended. Unknown ones are fine.
 
-        Those who attend are served anew, as soon as the account is good again.
+        What is under way on the old ones goes on; they end once idle. Those who attend are served anew, as soon as the
+        account is good.
         """
-        gone = [one for one in self._all() if one.server.key == key and one.account == account]
-        self._retired = [holdings for holdings in self._retired if holdings not in gone]
         older = self._holdings.pop((key, account), None)
-        if older is not None and self._connections is not None:
-            fresh = self._made(self._connections, older.server, account, older.proof)
-            fresh.take_over(older)
-            if fresh.slots:
-                self._holdings[key, account] = fresh
-        await asyncio.gather(*(holdings.close() for holdings in gone))
+        if older is None or self._connections is None:
+            return
+        fresh = self._made(self._connections, older.server, account, older.proof)
+        fresh.take_over(older)
+        if fresh.slots:
+            self._holdings[key, account] = fresh
+        self._retired.append(older)
 
     def era(self, server: McpServer) -> Era | None:
         """The era of exactly this definition, None while it is not known; where accounts are told, that of any."""

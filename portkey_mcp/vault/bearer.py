@@ -4,6 +4,7 @@ A token goes to the resource it was issued for, and nowhere else (MCP authorizat
 refuses it never makes the gateway refuse its own client: what is said then is that an account is to be connected.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,12 +22,12 @@ from portkey_mcp.errors import (
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import AccountAuth, Auth, IdentityAuth, OAuthClient, OwnHeadersAuth
 from portkey_mcp.vault import dpop
-from portkey_mcp.vault.challenges import parameters, wants_scopes
 from portkey_mcp.vault.client_auth import method_of
 from portkey_mcp.vault.connection import Client, Connection, Credential, Endpoint, Place, Tokens
 from portkey_mcp.vault.connections import Connections
 from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.machines import Machines
+from portkey_mcp.vault.protected_resource import read_challenge
 from portkey_mcp.vault.refreshing import Refreshing
 from portkey_mcp.vault.token_requests import TokenRequests
 from portkey_mcp.vault.words import needed
@@ -39,6 +40,9 @@ Page = Callable[[McpServer, str], str]
 
 REMEMBERED: Final = 8
 """Tokens of which is known which generation they are: those that answers may still come for."""
+
+JUST_GIVEN: Final = 3.0
+"""Seconds after which a token that is refused has become old: sooner, another one would be refused as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Bearer:
         self._url = ""
         self._known: dict[bytes, int] = {}
         self._last: tuple[int, bytes] = (-1, b"")
-        self._after_refusal = -1
+        self._after_refusal = (-1, 0.0)
         self._nonce = ""
 
     def ready(self, verb: str, url: str) -> bytes | None:
@@ -87,17 +91,18 @@ class Bearer:
         """See `Proof.refused`."""
         challenge = headers.get("www-authenticate", "")
         nonce = headers.get("dpop-nonce", "")
-        if nonce and nonce != self._nonce and parameters(challenge).get("error") == "use_dpop_nonce":
+        said = read_challenge(challenge)
+        if nonce and nonce != self._nonce and said.error == "use_dpop_nonce":
             self._nonce = nonce
             return True
         generation = self._known.get(_token_line(lines), -1)
         if status == 403:
-            return await self._lacks(generation, wants_scopes(status, challenge))
-        if generation == self._after_refusal and generation >= 0:
+            return await self._lacks(generation, said.scopes if said.error == "insufficient_scope" else ())
+        if generation == self._after_refusal[0] and time.monotonic() - self._after_refusal[1] < JUST_GIVEN:
             return self._gives_up("It refuses a token that it was just given for the account.")
         await self._check_authority(generation, challenge)
         newer = await self._current(after=generation)
-        self._after_refusal = newer.generation
+        self._after_refusal = newer.generation, time.monotonic()
         return True
 
     async def _lacks(self, generation: int, scopes: Sequence[str]) -> bool:

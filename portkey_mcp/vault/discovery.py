@@ -67,6 +67,8 @@ class Discovery:
         challenged = read_challenge(challenge or await _asked(egress, here, urlsplit(url).query))
         said = await _resource(egress, here, challenged)
         server = await _server(egress, here, auth, authority, said)
+        if not (challenged.bound or (said is not None and said.bound)):
+            server = replace(server, dpop=())  # what an authorization server can do, this server need not take
         await _check(egress, server, auth)
         sends = getattr(auth, "send_resource", True)
         resource = (said.resource if said else here) if sends else ""

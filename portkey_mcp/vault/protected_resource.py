@@ -11,26 +11,31 @@ from portkey_mcp.vault.authorization_server import shown, texts
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 
 _PARAMETER: Final = re.compile(r"""([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))""")
+_DPOP: Final = re.compile(r"(?:^|,)\s*DPoP(?:\s|$)", re.IGNORECASE)
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a `WWW-Authenticate` says; empty: nothing. `scopes` are those that the request would have taken."""
+    """What a `WWW-Authenticate` says; empty: nothing. `scopes` are those that the request would have taken, `bound`
+    is whether it takes tokens that are bound to a key (RFC 9449, section 7.1).
+    """
 
     metadata: str = ""
     scopes: tuple[str, ...] = ()
     error: str = ""
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResource:
-    """The metadata of a server. `resource` is how it calls itself, to the letter."""
+    """The metadata of a server. `resource` is how it calls itself, to the letter; `bound` as in `Challenge`."""
 
     resource: str
     issuers: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
+    bound: bool = False
 
 
 def read_challenge(value: str) -> Challenge:
@@ -41,7 +46,8 @@ def read_challenge(value: str) -> Challenge:
     found: dict[str, str] = {}
     for name, quoted, plain in _PARAMETER.findall(value):
         found.setdefault(name.lower(), plain or re.sub(r"\\(.)", r"\1", quoted))
-    return Challenge(found.get("resource_metadata", ""), scopes_of(found.get("scope")), found.get("error", ""))
+    metadata, scopes, error = found.get("resource_metadata", ""), scopes_of(found.get("scope")), found.get("error", "")
+    return Challenge(metadata, scopes, error, bound=bool(_DPOP.search(value)))
 
 
 def scopes_of(said: object) -> tuple[str, ...]:
@@ -77,7 +83,9 @@ def read_resource(document: Any, url: str) -> ProtectedResource:
             "must not be sent here. Register the server by the URL it calls itself"
         )
     issuers = texts(document, "authorization_servers") or ()
-    return ProtectedResource(resource, issuers, scopes_of(list(texts(document, "scopes_supported") or ())))
+    scopes = scopes_of(list(texts(document, "scopes_supported") or ()))
+    bound = document.get("dpop_bound_access_tokens_required") is True  # RFC 9728, section 2
+    return ProtectedResource(resource, issuers, scopes, bound)
 
 
 def is_above(resource: str, url: str) -> bool:

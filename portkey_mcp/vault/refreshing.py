@@ -27,8 +27,12 @@ __all__ = ["Refreshing", "Renew"]
 
 log = logging.getLogger(__name__)
 
-LEASE: Final = 30.0
+LEASE: Final = 75.0
 """Seconds that one process may take to renew, before another one tries."""
+
+PATIENCE: Final = 10.0
+"""Seconds that callers wait for a renewal. What was asked is awaited for longer, as long as the lease allows: an answer
+that comes late may bring the only refresh token that is good from then on."""
 
 PAUSE: Final = 3.0
 """Seconds after a renewal that failed before this process tries again: a server that comes back is noticed soon, and
@@ -43,6 +47,7 @@ def _now() -> datetime:
 class _Flight:
     """One renewal under way, for all who wait for it. `error` says how it failed, or that it was never done."""
 
+    began: datetime
     done: anyio.Event = field(default_factory=anyio.Event)
     found: Connection | None = None
     error: PortkeyError | None = field(default_factory=lambda: ProviderDown("the gateway is stopping"))
@@ -117,13 +122,27 @@ class Refreshing:
             if renew is None or not can:
                 return None
             flight = self._flight(place, renew, after, makes=makes)
-            await flight.done.wait()
+            await self._landed(flight)
             if flight.error is not None:
                 raise flight.error.with_traceback(None)  # several raise the same one
             if not is_good(flight.found):
                 return None
             if flight.found.generation > after:
                 return flight.found
+
+    async def _landed(self, flight: _Flight) -> None:
+        """Wait for a flight, though not without end: it goes on for itself, and its answer is kept for whoever asks
+        later.
+
+        Raises:
+            ProviderDown: there is no answer yet.
+        """
+        left = flight.began + timedelta(seconds=PATIENCE) - self._now()
+        if left > timedelta():
+            with anyio.move_on_after(left.total_seconds()):
+                await flight.done.wait()
+        if not flight.done.is_set():
+            raise ProviderDown("the authorization server has not answered yet")
 
     def _changed(self, place: Place) -> None:
         self._epoch += 1
@@ -172,7 +191,7 @@ class Refreshing:
         """The one under way, or a new one. One that must fail, since the last one just did, takes no task."""
         if (flight := self._flights.get(place)) is not None:
             return flight
-        flight = _Flight()
+        flight = _Flight(self._now())
         if (error := self._failed(place)) is not None:
             flight.error = error
             flight.done.set()

@@ -30,6 +30,12 @@ from portkey_mcp.vault.sign_in_tokens import Renew, SignInTokens, is_wanted
 from portkey_mcp.vault.signing import SigningKeys
 from portkey_mcp.vault.token_requests import TokenRequests
 
+METADATA_SECONDS: Final = 10.0
+"""What clients give an authorization server for its metadata and a registration, too (oauth.md, K10)."""
+
+TOKEN_SECONDS: Final = 60.0
+"""Whoever hung up sooner could lose the only refresh token that is good from then on: the answer may come late."""
+
 SIGN_IN: Final = "/ui/sign-in"
 """Where one signs in with a provider, whose id comes behind it."""
 
@@ -51,13 +57,17 @@ class Vault:
     def __init__(
         self, database: Database, keyring: KeyRing, egress: Egress, addresses: Addresses, around: Around
     ) -> None:
-        reaching = Reaching(egress, lambda: around.trust().networks)
+        networks = lambda: around.trust().networks  # noqa: E731
+        reaching = Reaching(egress.also(timeout=METADATA_SECONDS), networks)
         document = f"{addresses.base}{DOCUMENT}" if addresses.is_secure else ""
         clients = Clients(
             database, keyring, reaching, addresses, lambda: around.trust().client_metadata_url or document
         )
         self._around, self._addresses = around, addresses
-        self._discovery, self._requests = Discovery(reaching), TokenRequests(reaching)
+        self._discovery, self._requests = (
+            Discovery(reaching),
+            TokenRequests(Reaching(egress.also(timeout=TOKEN_SECONDS), networks)),
+        )
         self.connections = Connections(database, keyring)
         self.connecting = Connecting(
             around.directory,

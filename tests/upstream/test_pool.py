@@ -280,14 +280,18 @@ async def test_those_who_share_an_account_share_its_link() -> None:
 
 
 @ERAS
-async def test_forgetting_an_account_ends_its_links_and_nobody_elses(era: type) -> None:
+async def test_forgetting_an_account_opens_new_links_for_it_and_nobody_else(era: type) -> None:
     tokens = Tokens({"ada": "a", "bob": "b"})
     async with accounts(guarded(era(who), {"a", "a2", "b"}), tokens) as (_, links, server):
         hers, his = await links.link(server, HER), await links.link(server, HIM)
         tokens.held["ada"] = "a2"
         await links.forget_account(server.key, "ada")
-        assert (hers.alive, his.alive) == (False, True)
+        assert hers.alive, "a call may be under way on it"
+        assert await links.link(server, HER) is not hers
+        assert await links.link(server, HIM) is his
         assert await whose(links, server, HER) == "a2"
+        await links.tidy(time.monotonic())
+        assert (hers.alive, his.alive) == (False, True)
         await links.forget_account(server.key, "nobody")
         await links.forget(server.key)
         assert not his.alive

@@ -347,3 +347,23 @@ async def test_what_has_no_authorization_server_in_its_auth_is_found_too(outside
     outside.serve()
 
     assert (await find(outside, IdentityAuth())).server.issuer == outside.origin
+
+
+@pytest.mark.parametrize(
+    ("challenge", "resource", "used"),
+    [
+        ("Bearer", {}, ()),
+        ("DPoP", {}, ("ES256",)),
+        ('Bearer scope="a", DPoP algs="ES256"', {}, ("ES256",)),
+        ("Bearer", {"dpop_bound_access_tokens_required": True}, ("ES256",)),
+        ("Bearer", {"dpop_bound_access_tokens_required": "yes"}, ()),
+    ],
+)
+async def test_a33_tokens_are_bound_to_a_key_where_the_server_takes_such(
+    challenge: str, resource: dict[str, Any], used: tuple[str, ...]
+) -> None:
+    async with outside_server() as outside:
+        outside.challenge = challenge
+        outside.serve(outside.resource(**resource), outside.metadata(dpop_signing_alg_values_supported=["ES256"]))
+        found = await Discovery(reaching()).find(outside.url, AccountAuth())
+        assert found.server.dpop == used
