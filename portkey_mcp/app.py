@@ -192,6 +192,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
             running.first_link = await join.first_link(identity, provisioning.trust, oauth.addresses, settings.auth)
             _mount(settings, running, control, exchange, keepers, counter, keyring, keys, single)
             vault.when_changed(tasks, links.forget_account)
+            vault.connections.ended = keepers.account_ended
             for work in _beside(settings, provisioning, keepers, links, running):
                 tasks.start_soon(_lasting, work)
             yield

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from portkey_mcp.activity.acts import Act
 from portkey_mcp.activity.audit import Audit
 from portkey_mcp.activity.record import Record
 from portkey_mcp.approval import approvals
@@ -19,6 +20,7 @@ from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.storage.resealing import Sealed
 from portkey_mcp.vault import resealing
+from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.vault import Vault
 
 SEALED: Final[tuple[Sealed, ...]] = (*registry.SEALED, *approvals.SEALED, *resealing.SEALED)
@@ -83,7 +85,12 @@ class Keepers:
         await self.sessions.tidy()
         await self.identity.invitations.tidy()
         await self.oauth.tidy()
-        await self.vault.tidy()
+        await self.vault.tidy({person.id for person in await self.identity.people.all()})
+
+    def account_ended(self, place: Place, why: str) -> None:
+        """Take note that an account at a server ended by itself."""
+        act, where = "connection_ended", place.workspace
+        self.audit.note(Act(act, actor=place.subject, workspace=where, subject=place.server, detail={"why": why}))
 
     async def flush(self) -> None:
         """Write what waits, at the end; first what cannot fail."""

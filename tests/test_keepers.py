@@ -20,6 +20,7 @@ from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.database import Database
 from portkey_mcp.storage.tables import Base
 from portkey_mcp.trust import Trust
+from portkey_mcp.vault.connection import Place
 from tests.vault.vaults import a_vault
 
 pytestmark = pytest.mark.anyio
@@ -51,3 +52,18 @@ async def test_everything_that_rests_sealed_is_known_to_whoever_changes_keys() -
     columns = [column for table in Base.metadata.tables.values() for column in table.columns]
     assert {place.name for place in SEALED} == {one.table.name for one in columns if "sealed" in one.name}
     assert {one.name for one in columns if "sealed" in one.name} == {"sealed"}
+
+
+async def test_an_account_that_ended_by_itself_is_in_the_audit(tmp_path: Path) -> None:
+    database, keyring = await Database.open(tmp_path), KeyRing.generate()
+    registry, identity, audit = Registry(database, keyring), Identity(database), Audit(database)
+    oauth = OAuthServer.of(
+        database, identity.people, ClientDocuments(Egress()), Addresses("http://gateway.example"), Trust, Directory, str
+    )
+    keepers = Keepers.of(database, keyring, registry, identity, audit, oauth, a_vault(database, keyring))
+    keepers.account_ended(Place("team", "linear", "person:1"), "its access was withdrawn")
+    await audit.flush()
+    [known] = await audit.recent(Wanted())
+    assert (known.act, known.workspace, known.subject) == ("connection_ended", "team", "linear")
+    assert known.detail == {"why": "its access was withdrawn"}
+    await database.close()

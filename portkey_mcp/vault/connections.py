@@ -8,7 +8,7 @@ both lease and generation are still the same.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -27,6 +27,9 @@ from portkey_mcp.vault.tables import ConnectionRow
 
 log = logging.getLogger(__name__)
 
+PERSON: Final = "person:"
+"""How the ids of people begin; any other subject is no person that the gateway keeps."""
+
 EMPTY_KEPT: Final = timedelta(days=1)
 """How long a row is kept that only carried the lease of a first credential, which never came."""
 
@@ -35,7 +38,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _unheard(_: Place) -> None:
+def _unheard(*_: object) -> None:
     """Nobody wants to know."""
 
 
@@ -43,6 +46,7 @@ class Connections:
     """All connections of the gateway. Several on one database see the same ones.
 
     `changed` is told at once of what this process connects, ends or drops; other processes learn it by the revision.
+    `ended` is told, once among all processes, what ended by itself, and why.
     """
 
     def __init__(self, database: Database, keyring: KeyRing, now: Callable[[], datetime] = _now) -> None:
@@ -51,6 +55,7 @@ class Connections:
         self._now = now
         self._unreadable: set[tuple[Place, int]] = set()
         self.changed: Callable[[Place], None] = _unheard
+        self.ended: Callable[[Place, str], None] = _unheard
 
     async def find(self, place: Place) -> Connection | None:
         """The connection at a place, as it is now; None where there is none.
@@ -111,12 +116,14 @@ class Connections:
             StoreDown: it could not be written.
         """
         async with self._writing(place) as session:
-            await session.execute(
+            ended = await session.execute(
                 update(ConnectionRow)
-                .where(rows.at(place), ConnectionRow.generation == generation)
+                .where(rows.at(place), ConnectionRow.generation == generation, ConnectionRow.state == "good")
                 .values(state="ended", why=why, lease_holder="", lease_until=None)
             )
         self.changed(place)
+        if _count(ended):
+            self.ended(place, why)
 
     async def want(self, place: Place, scopes: Sequence[str]) -> None:
         """The server asked for scopes that the credential lacks: they are asked for when it is connected again.
@@ -142,8 +149,11 @@ class Connections:
         self.changed(place)
         return None if row is None or not row.sealed else self._opened(row)
 
-    async def tidy(self) -> None:
-        """Forget rows that carried a lease and never got a credential.
+    async def tidy(self, people: Collection[str]) -> None:
+        """Forget accounts of people who are gone, and rows that carried a lease and never got a credential.
+
+        `people` are the ids of all that there are. Nothing is revoked where it came from: whoever removes a person in a
+        hurry disconnects their accounts first.
 
         Raises:
             StoreDown: it could not be written.
@@ -151,6 +161,10 @@ class Connections:
         over = self._now() - EMPTY_KEPT
         async with self._writing(announce=False) as session:
             await session.execute(delete(ConnectionRow).where(ConnectionRow.sealed == "", ConnectionRow.created < over))
+            theirs = select(ConnectionRow.subject).where(ConnectionRow.subject.startswith(PERSON)).distinct()
+            gone = set(await session.scalars(theirs)) - set(people)
+            if gone:
+                await session.execute(delete(ConnectionRow).where(ConnectionRow.subject.in_(gone)))
 
     async def lease(self, place: Place, generation: int | None, holder: str, seconds: float) -> bool:
         """Take the lease for renewing this very generation, or for the first one (None). False: somebody else has it,

@@ -1,6 +1,6 @@
 """The vault, put together: all that a gateway needs for accounts at servers, made once by `app.py`."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -122,12 +122,12 @@ class Vault:
         if self._refreshing is not None:
             self._refreshing.forget()
 
-    async def tidy(self) -> None:
-        """Forget what is over.
+    async def tidy(self, people: Collection[str]) -> None:
+        """Forget what is over, and what was of people who are gone; `people` are the ids of all that there are.
 
         Raises:
             StoreDown: it could not be written.
         """
         await self.connecting.flows.tidy()
-        await self.connections.tidy()
+        await self.connections.tidy(people)
         await self.sign_ins.tidy()

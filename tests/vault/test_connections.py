@@ -99,7 +99,7 @@ async def test_other_processes_hear_of_what_was_connected_ended_or_dropped_and_o
     assert await keeping.connections.lease(ADA, kept.generation, "me", 30)
     assert await keeping.connections.replace(kept, ADA, keeping.credential("a-2"), "me")
     await keeping.connections.release(ADA, "me")
-    await keeping.connections.tidy()
+    await keeping.connections.tidy(())
     assert await revision() == before + 1
     await keeping.connections.end(ADA, kept.generation + 1, "withdrawn")
     await keeping.connections.drop(ADA)
@@ -151,9 +151,9 @@ async def test_the_first_credential_has_a_lease_before_there_is_one(keeping: Kee
 async def test_a_lease_that_brought_nothing_is_tidied_away(keeping: Keeping) -> None:
     assert await keeping.connections.lease(SHARED, None, "me", 30)
     await keeping.connections.keep(ADA, keeping.credential("a-1"), "ada")
-    await keeping.connections.tidy()
+    await keeping.connections.tidy(())
     keeping.clock.now += timedelta(days=2)
-    await keeping.connections.tidy()
+    await keeping.connections.tidy(())
     async with keeping.database.read() as session:
         assert (await session.execute(text("select server from connections"))).scalars().all() == ["files"]
 
@@ -197,8 +197,27 @@ async def test_a_store_that_fails_is_told_as_such_without_values(keeping: Keepin
     for work in (
         keeping.connections.find(ADA),
         keeping.connections.keep(ADA, keeping.credential("planted"), "ada"),
-        keeping.connections.tidy(),
+        keeping.connections.tidy(()),
     ):
         with pytest.raises(StoreDown, match="accounts cannot be read or written: no such table") as failed:
             await work
         assert "planted" not in str(failed.value)
+
+
+async def test_accounts_of_people_who_are_gone_are_forgotten_and_nobody_elses(keeping: Keeping) -> None:
+    places = [Place("demo", "files", subject) for subject in ("person:ada", "person:bob", "local", "key:1")]
+    for place in [*places, SHARED]:
+        await keeping.connections.keep(place, keeping.credential("a-1"), "ada")
+    await keeping.connections.tidy({"person:bob"})
+    kept = [place for place in [*places, SHARED] if await keeping.connections.find(place) is not None]
+    assert kept == [*places[1:], SHARED]
+
+
+async def test_what_ends_by_itself_is_told_once(keeping: Keeping) -> None:
+    told: list[tuple[Place, str]] = []
+    keeping.connections.ended = lambda place, why: told.append((place, why))
+    kept = await keeping.connections.keep(ADA, keeping.credential("a-1"), "ada")
+    await keeping.connections.end(ADA, kept.generation - 1, "of an older one")
+    for _ in range(2):
+        await keeping.connections.end(ADA, kept.generation, "it was withdrawn")
+    assert told == [(ADA, "it was withdrawn")]

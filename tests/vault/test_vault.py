@@ -33,4 +33,4 @@ async def test_what_another_process_wrote_is_read_anew(keeping: Keeping) -> None
         accounts = vault.accounts(tasks)
         assert accounts is not None
         vault.forget()
-    await vault.tidy()
+    await vault.tidy(())
