@@ -13,12 +13,14 @@ from portkey_mcp.vault.identity_tokens import IdentityTokens
 from portkey_mcp.vault.words import may_connect
 
 MEMBERS: Final = "members"
-"""The account of those who use a shared one and may not connect it: they are told something else."""
+SERVICES: Final = "services"
+"""The accounts of those who use a shared one and may not connect it, people and others: each are told something else.
+"""
 
 
 def accounts_of(place: Place) -> tuple[str, ...]:
     """The accounts, as links know them, that rest on the credential at a place."""
-    return (place.subject,) if place.subject else ("", MEMBERS)
+    return (place.subject,) if place.subject else ("", MEMBERS, SERVICES)
 
 
 class Accounts:
@@ -29,7 +31,7 @@ class Accounts:
         self._identity = identity
 
     def account(self, server: McpServer, who: Principal | None) -> str:
-        """Whose account a caller uses: a principal's id; for a shared one empty, or `MEMBERS`. See `Proofs.account`."""
+        """Whose account a caller uses: a principal's id; for a shared one what is said of it. See `Proofs.account`."""
         auth, ident = server.auth, who.id if who is not None else ""
         assert auth is not None
         if isinstance(auth, IdentityAuth) and who is not None:
@@ -37,7 +39,7 @@ class Accounts:
             return f"{ident} {hashlib.sha256(told.encode()).hexdigest()[:16]}"  # who is told of anew is another one
         subject = subject_of(auth, ident)
         if not subject and isinstance(auth, CONNECTED) and (who is None or not may_connect(server, auth, who)):
-            return MEMBERS
+            return SERVICES if who is not None and who.kind == "service" else MEMBERS
         return subject
 
     def proof(self, server: McpServer, who: Principal | None) -> "Bearer | Entered | Told":

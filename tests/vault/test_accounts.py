@@ -8,7 +8,7 @@ import pytest
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import AccountAuth, Auth, IdentityAuth, MachineAuth, OwnHeadersAuth
 from portkey_mcp.sealing import KeyRing
-from portkey_mcp.vault.accounts import MEMBERS, Accounts, Told, accounts_of
+from portkey_mcp.vault.accounts import MEMBERS, SERVICES, Accounts, Told, accounts_of
 from portkey_mcp.vault.bearer import Bearer
 from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.entered import Entered
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 ADA = Principal("ada", "Ada", "person", {"demo": "member"}, email="ada@example.com")
 BOB = Principal("bob", "Bob", "person", {"demo": "member"})
+ROBOT = Principal("key:1", "ci", "service", {"demo": "admin"})
 BOSS = Principal("bo", "Bo", "person", {"demo": "admin"})
 
 
@@ -38,7 +39,8 @@ async def test_a28_people_have_an_account_each_and_share_what_the_workspace_shar
     assert accounts.account(own, ADA) != accounts.account(own, BOB)
     assert accounts.account(shared, ADA) == accounts.account(shared, BOB) == MEMBERS
     assert accounts.account(shared, BOSS) == "", "who may connect it is told something else"
-    assert set(accounts_of(Place("demo", "files", ""))) == {"", MEMBERS}
+    assert accounts.account(shared, ROBOT) == SERVICES
+    assert set(accounts_of(Place("demo", "files", ""))) == {"", MEMBERS, SERVICES}
     assert accounts_of(Place("demo", "files", "ada")) == ("ada",)
     assert accounts.account(machine, ADA) == accounts.account(machine, BOB) == ""
 

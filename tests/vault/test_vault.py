@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from portkey_mcp.vault.accounts import MEMBERS
+from portkey_mcp.vault.accounts import MEMBERS, SERVICES
 from tests.vault.conftest import ADA, SHARED, Keeping
 from tests.vault.vaults import a_vault
 
@@ -23,7 +23,11 @@ async def test_links_of_an_account_end_when_it_is_connected_or_ends(keeping: Kee
         kept = await vault.connections.keep(ADA, keeping.credential("a-1"), "ada")
         await vault.connections.end(ADA, kept.generation, "it was withdrawn")
         await vault.connections.keep(SHARED, keeping.credential("a-2"), "ada")
-    assert told == [("demo/files", "ada")] * 2 + [("demo/search", ""), ("demo/search", MEMBERS)]
+    assert told == [("demo/files", "ada")] * 2 + [
+        ("demo/search", ""),
+        ("demo/search", MEMBERS),
+        ("demo/search", SERVICES),
+    ]
 
 
 async def test_what_another_process_wrote_is_read_anew(keeping: Keeping) -> None:
