@@ -26,7 +26,6 @@ from portkey_mcp.gateway.asking import Asking
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.caller import address_of
 from portkey_mcp.gateway.changes import Changes
-from portkey_mcp.gateway.connecting import Connecting
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.entrance import Entrance
 from portkey_mcp.gateway.exchange import Exchange
@@ -35,6 +34,7 @@ from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
+from portkey_mcp.gateway.wanting import Wanting
 from portkey_mcp.gateway.witness import Witness
 from portkey_mcp.identity.authenticate import LOCAL_ADMIN, Identity
 from portkey_mcp.identity.discovery import Discovery
@@ -178,7 +178,7 @@ async def _gateway(settings: Settings, running: _Running, control: FastAPI) -> A
                 timeout=settings.call_timeout_seconds,
                 gate=Gate(counter, _asking(settings, keepers, keyring), resumes=parking.resumes),
                 pins=keepers.definitions,
-                connecting=Connecting(running.changes),
+                wanting=Wanting(running.changes),
                 note=keepers.record.note,
             )
             exchange = Exchange(

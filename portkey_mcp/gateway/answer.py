@@ -32,8 +32,8 @@ from portkey_mcp.errors import (
     UpstreamDown,
     UpstreamError,
 )
-from portkey_mcp.gateway.connecting import Told, said
 from portkey_mcp.gateway.inbound import BadMessage
+from portkey_mcp.gateway.wanting import Told, said
 from portkey_mcp.model import Era
 from portkey_mcp.wire import Json
 

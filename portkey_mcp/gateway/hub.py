@@ -15,7 +15,6 @@ from portkey_mcp.gateway.bridge.envelope import TASKS
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
 from portkey_mcp.gateway.catalogue import Choice
-from portkey_mcp.gateway.connecting import said
 from portkey_mcp.gateway.hub_lists import HubLists
 from portkey_mcp.gateway.hub_names import HubNames
 from portkey_mcp.gateway.lane import Lane
@@ -26,6 +25,7 @@ from portkey_mcp.gateway.single import wanted_of
 from portkey_mcp.gateway.snapshots import Answer, Snapshots
 from portkey_mcp.gateway.standing import Ready, Source, Wanted, attend, honoured, listen
 from portkey_mcp.gateway.visible import LISTINGS, used_things
+from portkey_mcp.gateway.wanting import said
 from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.wire import Json

@@ -8,7 +8,6 @@ import anyio
 
 from portkey_mcp.gateway.bridge.way import as_object
 from portkey_mcp.gateway.catalogue import Choice, Sources
-from portkey_mcp.gateway.connecting import tool
 from portkey_mcp.gateway.forwarding import forwarded
 from portkey_mcp.gateway.hub_names import HubNames
 from portkey_mcp.gateway.lane import Lane
@@ -19,6 +18,7 @@ from portkey_mcp.gateway.merged import list_result, page_of
 from portkey_mcp.gateway.pages import pages
 from portkey_mcp.gateway.snapshots import Answer, Place, Snapshot, Snapshots
 from portkey_mcp.gateway.visible import HIDDEN, LISTINGS, Listing
+from portkey_mcp.gateway.wanting import tool
 from portkey_mcp.model import Introduction, McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.wire import Json, Raw

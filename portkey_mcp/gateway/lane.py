@@ -12,7 +12,6 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from portkey_mcp.errors import ConnectNeeded, InvalidRequest, Refusal, UpstreamError
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.connecting import CONNECT, Go, connected, told
 from portkey_mcp.gateway.gate import GATED
 from portkey_mcp.gateway.guarding import failed, finished, searched
 from portkey_mcp.gateway.lasting import timed
@@ -22,6 +21,7 @@ from portkey_mcp.gateway.passage import Passage
 from portkey_mcp.gateway.schemas import callable_tools
 from portkey_mcp.gateway.started import task_in
 from portkey_mcp.gateway.visible import LISTINGS, Use, unknown
+from portkey_mcp.gateway.wanting import CONNECT, Go, connected, told
 from portkey_mcp.policy.decide import Rules, Thing
 from portkey_mcp.policy.document import EMPTY
 from portkey_mcp.policy.terms import Terms
@@ -102,7 +102,7 @@ class Lane(Leg):
         return noting.of(go(call) if self.server.auth is None else self._once_connected(call, go))
 
     def _once_connected(self, call: Call, go: Go) -> Awaitable[Json]:
-        return self._means.connecting.through(call, self.server, self._means.keyring, go)
+        return self._means.wanting.through(call, self.server, self._means.keyring, go)
 
     async def _connect(self, call: Call, reply: Answers, called: str | None) -> Json:
         """Answer a call of the gateway's own tool; a server's that has the same name is used like any other."""

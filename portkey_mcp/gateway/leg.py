@@ -148,7 +148,7 @@ class Leg:
 
     async def account_pause(self, seconds: float) -> None:
         """Wait for so long, or until an account may have been connected."""
-        await self._means.connecting.pause(seconds)
+        await self._means.wanting.pause(seconds)
 
     def missed(self) -> None:
         """The server was out of reach for a while: its lists may have changed, where accounts are told for this one."""

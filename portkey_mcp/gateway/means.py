@@ -5,13 +5,13 @@ from typing import Protocol
 
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.catalogue import Catalogue
-from portkey_mcp.gateway.connecting import Connecting
 from portkey_mcp.gateway.gate import Gate
 from portkey_mcp.gateway.noting import Note
 from portkey_mcp.gateway.offers import Offers
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.started import Started
 from portkey_mcp.gateway.visible import NoPins, Pins
+from portkey_mcp.gateway.wanting import Wanting
 from portkey_mcp.model import Introduction, McpServer
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.telemetry.spans import Spans
@@ -41,5 +41,5 @@ class Means:
     pins: Pins = field(default_factory=NoPins)
     offers: Offers = field(default_factory=Offers)
     started: Started = field(default_factory=Started)
-    connecting: Connecting = field(default_factory=Connecting)
+    wanting: Wanting = field(default_factory=Wanting)
     note: Note = field(default=lambda record: None)

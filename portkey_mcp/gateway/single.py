@@ -9,11 +9,11 @@ from mcp_types import INVALID_PARAMS
 from portkey_mcp.errors import ConnectNeeded, InvalidRequest
 from portkey_mcp.gateway.bridge.way import Answers, as_object
 from portkey_mcp.gateway.call import Call
-from portkey_mcp.gateway.connecting import OFFERS, greeting, listed
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.standing import Source, Tagged, Wanted, attend, honoured, listen
 from portkey_mcp.gateway.visible import LISTINGS
+from portkey_mcp.gateway.wanting import OFFERS, greeting, listed
 from portkey_mcp.model import McpServer
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.wire import Json

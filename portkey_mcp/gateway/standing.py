@@ -20,11 +20,11 @@ from mcp_types import METHOD_NOT_FOUND
 
 from portkey_mcp.errors import ConnectNeeded, PortkeyError, UpstreamError
 from portkey_mcp.gateway.bridge.way import Answers, as_object, declared, refuse, refuse_question, with_meta
-from portkey_mcp.gateway.connecting import OFFERS
 from portkey_mcp.gateway.guarding import answered, told
 from portkey_mcp.gateway.inbound import RequestId
 from portkey_mcp.gateway.lane import Lane
 from portkey_mcp.gateway.session import Live
+from portkey_mcp.gateway.wanting import OFFERS
 from portkey_mcp.upstream.link import Link
 from portkey_mcp.wire import Json
 

@@ -15,8 +15,8 @@ from portkey_mcp.errors import (
     UpstreamTimeout,
 )
 from portkey_mcp.gateway.answer import ERROR_META, http_status, outcome_of, rpc_error, status_of
-from portkey_mcp.gateway.connecting import Told
 from portkey_mcp.gateway.inbound import BadMessage
+from portkey_mcp.gateway.wanting import Told
 
 DOWN = UpstreamDown("files", "it is down", retry_after=2.34)
 

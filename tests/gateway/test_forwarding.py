@@ -9,7 +9,7 @@ from aiohttp import web
 from portkey_mcp.gateway.forwarding import MOST, forwarded
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.registry.names import PROTECTED_HEADERS
-from tests.gateway.wanting import CLIENT, ECHO, UPSTREAM, Shop, wanting
+from tests.gateway.wanting_house import CLIENT, ECHO, UPSTREAM, Shop, wanting
 from tests.upstream.scripted import HELLO, Seen, Sse
 
 pytestmark = pytest.mark.anyio

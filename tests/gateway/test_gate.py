@@ -22,7 +22,7 @@ from portkey_mcp.storage.database import Database
 from portkey_mcp.wire import Json
 from tests.gateway.house import ADA
 from tests.gateway.memory_link import Client, error
-from tests.gateway.wanting import CLIENT, ECHO, UPSTREAM, is_said, text_of, wanting
+from tests.gateway.wanting_house import CLIENT, ECHO, UPSTREAM, is_said, text_of, wanting
 
 pytestmark = pytest.mark.anyio
 

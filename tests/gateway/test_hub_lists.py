@@ -8,14 +8,14 @@ import pytest
 
 from portkey_mcp.errors import UpstreamDown
 from portkey_mcp.gateway import snapshots
-from portkey_mcp.gateway.connecting import CONNECT
 from portkey_mcp.gateway.merged import STALE_META
 from portkey_mcp.gateway.naming import exposed
+from portkey_mcp.gateway.wanting import CONNECT
 from portkey_mcp.model import Bundle, Era
 from portkey_mcp.wire import Json, Raw, loads
 from tests.gateway.house import ADA, BOB, House, hiding, house
 from tests.gateway.memory_link import Asked, Client, MemoryLink
-from tests.gateway.wanting import CLIENT, UPSTREAM, is_said, text_of, wanting
+from tests.gateway.wanting_house import CLIENT, UPSTREAM, is_said, text_of, wanting
 from tests.upstream.accounts import PAGE
 
 pytestmark = pytest.mark.anyio

@@ -2,8 +2,8 @@ import anyio
 import pytest
 
 from portkey_mcp.errors import InvalidRequest
-from portkey_mcp.gateway.connecting import CONNECT
 from portkey_mcp.gateway.single import Single, visible_filter, wanted_of
+from portkey_mcp.gateway.wanting import CONNECT
 from portkey_mcp.model import Era
 from portkey_mcp.policy.decide import Rules
 from portkey_mcp.wire import Json
@@ -12,7 +12,7 @@ from tests.gateway.asgi import modern as modern_message
 from tests.gateway.house import House, hiding, house
 from tests.gateway.memory_link import SUBSCRIPTION_KEY, Client, MemoryLink
 from tests.gateway.served import INITIALIZE
-from tests.gateway.wanting import CLIENT, ECHO, UPSTREAM, is_said, over_http, text_of, wanting
+from tests.gateway.wanting_house import CLIENT, ECHO, UPSTREAM, is_said, over_http, text_of, wanting
 from tests.upstream.accounts import PAGE
 
 pytestmark = pytest.mark.anyio

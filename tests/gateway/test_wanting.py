@@ -10,8 +10,8 @@ from aiohttp import web
 from portkey_mcp.approval.approvals import Approvals
 from portkey_mcp.gateway.asking import KEY as APPROVAL
 from portkey_mcp.gateway.asking import Asking
-from portkey_mcp.gateway.connecting import CONNECT, KEY, LIFE
 from portkey_mcp.gateway.gate import Gate
+from portkey_mcp.gateway.wanting import CONNECT, KEY, LIFE
 from portkey_mcp.model import Era, McpServer
 from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
@@ -19,7 +19,7 @@ from portkey_mcp.storage.database import Database
 from portkey_mcp.wire import Json
 from tests.gateway.house import BOB, FORM
 from tests.gateway.memory_link import Client
-from tests.gateway.wanting import CLIENT, ECHO, UPSTREAM, URL, Shop, is_said, text_of, wanting
+from tests.gateway.wanting_house import CLIENT, ECHO, UPSTREAM, URL, Shop, is_said, text_of, wanting
 from tests.upstream.accounts import PAGE
 from tests.upstream.scripted import Seen, modern, reply
 
@@ -115,8 +115,8 @@ async def test_b4_a_state_is_good_for_one_person_one_request_and_a_while() -> No
             more: dict[str, Any] = {"principal": who} if who else {}
             refused = await place.answer("tools/call", retry(asked, params=params), capabilities=URL, **more)
             assert refused["error"]["message"] == "requestState belongs to another request"
-        now = place.house.means.connecting.clock()
-        place.house.means.connecting.clock = lambda: now + LIFE + 1
+        now = place.house.means.wanting.clock()
+        place.house.means.wanting.clock = lambda: now + LIFE + 1
         refused = await place.answer("tools/call", retry(asked), capabilities=URL)
         assert "expired" in refused["error"]["message"]
 

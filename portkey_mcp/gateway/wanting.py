@@ -68,7 +68,7 @@ class Told(ConnectNeeded):
 
 
 @dataclass(slots=True)
-class Connecting:
+class Wanting:
     """Asks for accounts. One per process; `changes` wakes whoever waits for one."""
 
     changes: Changes = field(default_factory=Changes)

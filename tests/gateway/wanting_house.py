@@ -15,7 +15,6 @@ from portkey_mcp.gateway.arrival import Arrival, duplicates_of, headers_of
 from portkey_mcp.gateway.bridge.parked import Parking
 from portkey_mcp.gateway.catalogue import Catalogue
 from portkey_mcp.gateway.changes import Changes
-from portkey_mcp.gateway.connecting import Connecting
 from portkey_mcp.gateway.corridor import Corridor
 from portkey_mcp.gateway.exchange import Exchange
 from portkey_mcp.gateway.gate import Gate
@@ -23,6 +22,7 @@ from portkey_mcp.gateway.means import Means
 from portkey_mcp.gateway.schemas import Schemas
 from portkey_mcp.gateway.session import Sessions
 from portkey_mcp.gateway.snapshots import Snapshots
+from portkey_mcp.gateway.wanting import Wanting
 from portkey_mcp.model import Era, McpServer, Visit, Workspace
 from portkey_mcp.policy.document import parse
 from portkey_mcp.sealing import KeyRing
@@ -155,7 +155,7 @@ async def wanting(
             10.0,
             catalogue,
             gate or Gate(),
-            connecting=Connecting(changes, patience, (0.01,)),
+            wanting=Wanting(changes, patience, (0.01,)),
             note=records.append,
         )
         snapshots = Snapshots(tasks, catalogue.freshness, clock)
