@@ -42,7 +42,11 @@ REMEMBERED: Final = 8
 """Tokens of which is known which generation they are: those that answers may still come for."""
 
 JUST_GIVEN: Final = 3.0
-"""Seconds after which a token that is refused has become old: sooner, another one would be refused as well."""
+"""Seconds after which a token that is refused has become old: sooner, another one would probably be refused as well."""
+
+MOST_IN_A_ROW: Final = 2
+"""Tokens that may be refused one after the other, each just given. One may have expired on its way, when both are slow
+and its life is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Bearer:
         self._url = ""
         self._known: dict[bytes, int] = {}
         self._last: tuple[int, bytes] = (-1, b"")
-        self._after_refusal = (-1, 0.0)
+        self._after_refusal = (-1, 0.0, 0)
         self._nonce = ""
 
     def ready(self, verb: str, url: str) -> bytes | None:
@@ -98,11 +102,13 @@ class Bearer:
         generation = self._known.get(_token_line(lines), -1)
         if status == 403:
             return await self._lacks(generation, said.scopes if said.error == "insufficient_scope" else ())
-        if generation == self._after_refusal[0] and time.monotonic() - self._after_refusal[1] < JUST_GIVEN:
+        last, given, times = self._after_refusal
+        times = times + 1 if generation == last and time.monotonic() - given < JUST_GIVEN else 1
+        if times > MOST_IN_A_ROW:
             return self._gives_up("It refuses a token that it was just given for the account.")
         await self._check_authority(generation, challenge)
         newer = await self._current(after=generation)
-        self._after_refusal = newer.generation, time.monotonic()
+        self._after_refusal = newer.generation, time.monotonic(), times
         return True
 
     async def _lacks(self, generation: int, scopes: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from portkey_mcp.addresses import canonical
 from portkey_mcp.errors import ConnectNeeded, UpstreamDown
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import AccountAuth, OAuthClient
-from portkey_mcp.vault.bearer import Bearer, Means
+from portkey_mcp.vault.bearer import MOST_IN_A_ROW, Bearer, Means
 from portkey_mcp.vault.connection import Client, Connection, Credential, Endpoint, Place, Tokens
 from portkey_mcp.vault.discovery import Discovery
 from portkey_mcp.vault.refreshing import Refreshing
@@ -124,11 +124,13 @@ async def test_a28_a_refused_token_is_refreshed_once_with_its_resource_and_the_r
 async def test_a_fresh_token_that_is_refused_is_not_refreshed_again_and_again(desk: Desk) -> None:
     await desk.keep()
     bearer = desk.bearer()
-    assert await bearer.refused(await bearer.lines("POST", desk.outside.url), 401, {})
+    for _ in range(MOST_IN_A_ROW):
+        assert await bearer.refused(await bearer.lines("POST", desk.outside.url), 401, {})
     fresh = await bearer.lines("POST", desk.outside.url)
-    with pytest.raises(ConnectNeeded, match="refuses a token that it was just given"):
-        await bearer.refused(fresh, 401, {})
-    assert len(desk.forms) == 1
+    for _ in range(3):
+        with pytest.raises(ConnectNeeded, match="refuses a token that it was just given"):
+            await bearer.refused(fresh, 401, {})
+    assert len(desk.forms) == MOST_IN_A_ROW
 
 
 async def test_withdrawn_access_ends_the_account_and_says_so(desk: Desk) -> None:
