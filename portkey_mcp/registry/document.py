@@ -117,6 +117,7 @@ class _Reading:
         self._wrong: list[Mistake] = []
         self._policies: dict[str, DeclaredPolicy] = {}
         self._names: dict[str, str] = {}
+        self._providers: list[str] = []
 
     def declared(self) -> Declared:
         document = self._document()
@@ -129,6 +130,7 @@ class _Reading:
         for host in gateway.hosts.keys() & gateway.key_hosts.keys():
             self._add(("gateway", "key_hosts", host), f"{host} is in hosts, too; write it once", key=True)
         self._trust(gateway, document.workspaces)
+        self._providers = [provider.id for provider in gateway.sign_in.providers]
         workspaces = {slug: self._workspace(slug, part) for slug, part in document.workspaces.items()}
         keys = tuple(
             key for slug, part in document.workspaces.items() for key in self._keys(slug, part.api_keys, part.servers)
@@ -187,6 +189,8 @@ class _Reading:
         if part.auth:
             for field, problem in auth_problems(part.auth):
                 self._add((*loc, "auth", *field), problem, key=len(field) == 1)
+            if part.auth.provider and part.auth.provider not in self._providers:
+                self._add((*loc, "auth", "provider"), unknown("provider", part.auth.provider, self._providers))
         for header in {known.lower() for known in part.headers} & {known.lower() for known in auth}:
             self._add((*loc, "auth", "headers"), f"the header {header} is in headers too; write it once")
         for field, problem in server_problems(server):
