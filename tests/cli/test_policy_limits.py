@@ -18,6 +18,7 @@ from portkey_mcp.registry.registry import Registry
 from portkey_mcp.sealing import KeyRing
 from portkey_mcp.storage.counters import SqliteCounter
 from portkey_mcp.storage.database import Database
+from portkey_mcp.trust import Trust
 
 pytestmark = pytest.mark.anyio
 
@@ -26,11 +27,23 @@ CI, BOT = (Visit(Principal(f"key:{name}", name, "service", {"team": "member"}), 
 WRITE = Thing("tool", "files", "write")
 
 
+def stores_of(database: Database) -> Stores:
+    """The rooms on a database, as commands open them."""
+    keyring = KeyRing.generate()
+    return Stores(
+        Registry(database, keyring),
+        Identity(database),
+        Policies(database),
+        database,
+        Audit(database),
+        keyring,
+        Trust(),
+    )
+
+
 async def test_who_used_it_up_is_named_and_nobody_else(tmp_path: Path) -> None:
     database = await Database.open(tmp_path)
-    stores = Stores(
-        Registry(database, KeyRing.generate()), Identity(database), Policies(database), database, Audit(database)
-    )
+    stores = stores_of(database)
     policy = parse({"rules": [{"match": "*", "limits": [{"calls": 2, "per": "month", "each": "user"}]}]})
     decision = Rules(policy).decide(CI, WRITE)
     assert isinstance(decision, Allow)
@@ -46,8 +59,6 @@ async def test_who_used_it_up_is_named_and_nobody_else(tmp_path: Path) -> None:
 
 async def test_a_policy_without_limits_asks_nothing(tmp_path: Path) -> None:
     database = await Database.open(tmp_path)
-    stores = Stores(
-        Registry(database, KeyRing.generate()), Identity(database), Policies(database), database, Audit(database)
-    )
+    stores = stores_of(database)
     assert await used_up(stores, parse({"rules": [{"match": "*", "timeout": "5s"}]}), [CI], [WRITE]) == []
     await database.close()

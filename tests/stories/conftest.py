@@ -10,7 +10,7 @@ from portkey_mcp.identity import passwords
 from tests.stories.browser import kept
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def cheap_passwords() -> Iterator[None]:
     """Hash as quickly as can be: a story signs people in all the time. `tests/identity` has what passwords cost."""
     with pytest.MonkeyPatch.context() as patch:

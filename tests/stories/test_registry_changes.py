@@ -134,10 +134,13 @@ async def test_clients_of_a_hub_are_told_that_servers_came_and_went(tmp_path: Pa
             hears_of_tools(client, heard, "notes__grow"),
         ):
             for document_, wanted in ((two, {"notes", "files"}), (one, {"notes"})):
-                heard.forget()
                 edit(served, document_)
-                await heard.until(TOOLS)
-                assert await servers_of(client) == wanted
+                with anyio.fail_after(PATIENCE):
+                    while True:
+                        heard.forget()  # of one change may be told twice: what counts is that the last word is right
+                        if await servers_of(client) == wanted:
+                            break
+                        await heard.until(TOOLS)
 
 
 @pytest.mark.parametrize("mode", MODES)

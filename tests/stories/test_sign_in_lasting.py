@@ -90,7 +90,7 @@ async def test_a_role_that_changes_holds_without_a_new_token(tmp_path: Path) -> 
     async with upstream_of_all() as upstream, raw_http() as http:
         text = written(upstream.url, policy={"version": 1, "rules": [rule]})
         async with gateway(text, data) as running:
-            home = House(running, upstream, http)
+            home = House(running, http, upstream)
             access = (await home.given("bob", "blue", "files"))["access_token"]
             for role, wanted in (("viewer", []), ("member", ["echo"]), ("viewer", [])):
                 await home.portkey("people", "role", "bob@example.com", "-w", "blue", role)
@@ -143,7 +143,7 @@ async def test_revoked_at_one_gateway_refused_at_the_other(tmp_path: Path) -> No
     """Two gateways serve one data directory (here in one process; each has a database handle and memory of its own)."""
     data = tmp_path / "data"
     async with house(data) as one, gateway(None, data, public_url=one.origin) as running:
-        two = House(running, one.upstream, one.http)
+        two = House(running, one.http, one.upstream)
         async with one.browser("ada") as browsing:
             asked = await one.asked("blue", "files")
             told = await one.tokens(browsing, asked)

@@ -46,8 +46,11 @@ CHANGES: dict[tuple[str, str], Json] = {
 }
 """A right body for each route that changes something."""
 
-HARMLESS = {("delete", "/grants/{ident}"), ("post", "/policy/check"), ("post", "/approvals/{ident}")}
-"""Changes nothing; and is for whoever made the call, so that to others there is none."""
+HARMLESS = {
+    *(("delete", "/grants/{ident}"), ("post", "/policy/check"), ("post", "/approvals/{ident}")),
+    ("delete", "/connections/{server}/{subject}"),
+}
+"""Changes nothing; and is for whoever made the call or has the account, so that to others there is none."""
 
 
 @dataclass
@@ -156,6 +159,7 @@ async def test_with_a_viewers_key_no_route_of_the_api_changes_anything(house: Ho
         assert answer.status_code == 403, (method, path, answer.text)
     assert (await house.api("bob", "post", "/approvals/x", body={"decision": "approve"})).status_code == 404
     assert (await house.api("bob", "delete", "/grants/x")).status_code == 404
+    assert (await house.api("bob", "delete", "/connections/files/person:ada")).status_code in (403, 404)
     after = (await house.api("oda", "get", "/people")).json(), (await house.api("oda", "get", "/keys")).json()
     assert [{**one, "last_used": None} for one in after[1]] == [{**one, "last_used": None} for one in before[1]]
     assert after[0] == before[0]
