@@ -397,17 +397,3 @@ workspaces:
         "f:13:17: bob@example.com is a member of this workspace already; write them once",
         "f:13:40: bob@example.com is called 'Bob' in another place of this file",
     ]
-
-
-def test_an_enterprise_server_names_a_provider_of_the_file(file: Path) -> None:
-    file.write_text("""\
-version: 1
-gateway:
-  sign_in: {providers: [{id: corp, issuer: "https://login.example.com", client_id: x}]}
-workspaces:
-  demo:
-    servers:
-      good: {url: "https://x/", auth: {type: enterprise, provider: corp, client_id: me}}
-      bad: {url: "https://x/", auth: {type: enterprise, provider: crop, client_id: me}}
-""")
-    assert lines(file) == ["f:8:67: unknown provider 'crop'; did you mean 'corp'?"]

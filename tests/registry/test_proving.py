@@ -1,12 +1,15 @@
 """`auth:` of a server: which keys go together, what it becomes, and that it survives the database."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from portkey_mcp.errors import Mistakes
 from portkey_mcp.model import McpServer
 from portkey_mcp.proof import AccountAuth, Authority, MachineAuth, OAuthClient, OwnHeadersAuth
 from portkey_mcp.registry.auth_schema import ServerAuth
+from portkey_mcp.registry.document import load
 from portkey_mcp.registry.proving import KINDS, auth_of, auth_problems, auth_texts, with_texts
 from portkey_mcp.registry.rows import server, server_columns
 from portkey_mcp.registry.tables import ServerRow
@@ -96,3 +99,20 @@ def test_its_texts_are_found_by_the_keys_of_the_file_and_replaced() -> None:
 
 def test_a_secret_is_in_no_representation() -> None:
     assert "s3cret" not in repr(auth_of(part("oauth", client_id="me", client_secret="s3cret")))
+
+
+def test_an_enterprise_server_names_a_provider_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "portkey.yaml"
+    file.write_text("""\
+version: 1
+gateway:
+  sign_in: {providers: [{id: corp, issuer: "https://login.example.com", client_id: x}]}
+workspaces:
+  demo:
+    servers:
+      good: {url: "https://x/", auth: {type: enterprise, provider: corp, client_id: me}}
+      bad: {url: "https://x/", auth: {type: enterprise, provider: crop, client_id: me}}
+""")
+    with pytest.raises(Mistakes) as wrong:
+        load(file)
+    assert str(wrong.value) == f"{file}:8:67: unknown provider 'crop'; did you mean 'corp'?"
