@@ -7,10 +7,10 @@ from typing import Final
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import CONNECTED, IdentityAuth, OwnHeadersAuth, subject_of
 from portkey_mcp.vault.bearer import Bearer, Means
+from portkey_mcp.vault.connectable import connect_problem
 from portkey_mcp.vault.connection import Place
 from portkey_mcp.vault.entered import Entered
 from portkey_mcp.vault.identity_tokens import IdentityTokens
-from portkey_mcp.vault.words import may_connect
 
 MEMBERS: Final = "members"
 SERVICES: Final = "services"
@@ -38,7 +38,7 @@ class Accounts:
             told = f"{who.name}|{who.email}|{who.role_in(server.workspace)}|{who.groups_in(server.workspace)}"
             return f"{ident} {hashlib.sha256(told.encode()).hexdigest()[:16]}"  # who is told of anew is another one
         subject = subject_of(auth, ident)
-        if not subject and isinstance(auth, CONNECTED) and (who is None or not may_connect(server, auth, who)):
+        if not subject and isinstance(auth, CONNECTED) and (who is None or connect_problem(who, server)):
             return SERVICES if who is not None and who.kind == "service" else MEMBERS
         return subject
 

@@ -1,17 +1,14 @@
 """Proves an account to a server with headers that a person entered, like an API key of their own."""
 
-import re
 from collections.abc import Mapping
-from typing import Final
 
 from portkey_mcp.errors import Mistake, UpstreamDown
 from portkey_mcp.model import McpServer, Principal
 from portkey_mcp.proof import OwnHeadersAuth
 from portkey_mcp.vault.bearer import Means, is_for, sentence
 from portkey_mcp.vault.connection import Place
+from portkey_mcp.vault.entering import ASKED, asked_for
 from portkey_mcp.vault.words import needed
-
-ASKED: Final = re.compile(r"\$\{person:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Entered:
@@ -39,7 +36,8 @@ class Entered:
         if connection is None or not is_for(connection.credential, address):
             raise self._needed("")
         entered = connection.credential.entered
-        if missing := [name for name in asked(auth) if name not in entered]:
+        assert isinstance(self._server.auth, OwnHeadersAuth)
+        if missing := [name for name in asked_for(self._server.auth) if name not in entered]:
             raise self._needed(f"What is to be entered has changed: {', '.join(missing)}.")
         text = "".join(f"{name}: {filled(value, entered)}\r\n" for name, value in auth.headers.items())
         self._last = connection.generation, text.encode()
@@ -59,11 +57,6 @@ class Entered:
         return needed(self._server, self._who, page, sentence(why))
 
 
-def asked(auth: OwnHeadersAuth) -> tuple[str, ...]:
-    """The names of what a person enters, each once."""
-    return tuple(dict.fromkeys(name for value in auth.headers.values() for name in ASKED.findall(value)))
-
-
 def filled(value: str, entered: Mapping[str, str]) -> str:
-    """A header's value with what was entered in its places."""
-    return ASKED.sub(lambda found: entered[found[1]], value)
+    """A header's value with what was entered in its places; what is no such place stays as it is."""
+    return ASKED.sub(lambda found: entered.get(found[1], found[0]), value)

@@ -3,21 +3,10 @@
 It goes to a person or a model, and names nothing but the server, the page of ours, and what is missing.
 """
 
-from typing import Final
-
 from portkey_mcp.errors import ConnectNeeded
 from portkey_mcp.model import McpServer, Principal
-from portkey_mcp.proof import Auth, subject_of
-
-MANAGERS: Final = ("owner", "admin")
-"""Roles that may connect an account for all of the workspace."""
-
-
-def may_connect(server: McpServer, auth: Auth, who: Principal) -> bool:
-    """Whether somebody may connect the account that they use at a server."""
-    if subject_of(auth, who.id):
-        return who.kind != "service"
-    return who.kind != "service" and who.role_in(server.workspace) in MANAGERS
+from portkey_mcp.proof import subject_of
+from portkey_mcp.vault.connectable import connect_problem
 
 
 def needed(server: McpServer, who: Principal | None, page: str, why: str = "") -> ConnectNeeded:
@@ -28,7 +17,7 @@ def needed(server: McpServer, who: Principal | None, page: str, why: str = "") -
     begins = f"{name} cannot be used: it needs {whose}. {why}".rstrip()
     if who is None:
         return ConnectNeeded(server.name, begins)
-    if may_connect(server, auth, who):
+    if not connect_problem(who, server):
         then = f"Open {page} in a browser and connect it, then try again."
         return ConnectNeeded(server.name, f"{begins} {then}", page)
     if who.kind == "service":

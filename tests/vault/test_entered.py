@@ -1,7 +1,7 @@
 """Headers that a person entered: filled in, theirs alone, and asked for again when they are refused."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -84,6 +84,18 @@ async def test_what_is_refused_is_asked_for_again_and_what_is_forbidden_is_not(d
     await desk.keep(token="t-2", team="blue")
     assert await entered.refused(lines, 401, {}), "they entered another one meanwhile"
     assert b"t-2" in await entered.lines("POST", URL)
+
+
+async def test_what_only_looks_like_a_place_is_sent_as_it_is(desk: Desk) -> None:
+    """`$${person:x}` in the file stands for that very text, and nobody is asked for it."""
+    desk.server = replace(desk.server, auth=OwnHeadersAuth({"X": "${person:token} $${person:x}"}))
+
+    async def resolved(one: McpServer) -> tuple[str, Any]:
+        return one.url, OwnHeadersAuth({"X": "${person:token} ${person:x}"})
+
+    desk.means = replace(desk.means, resolved=resolved)
+    await desk.keep(token="t-1")
+    assert await desk.entered().lines("POST", URL) == b"X: t-1 ${person:x}\r\n"
 
 
 def test_what_was_entered_is_not_searched_for_places_again() -> None:
