@@ -21,6 +21,9 @@ JOIN: Final = "/ui/join/"
 CONNECT: Final = "/connect/"
 """Where accounts at servers are connected, below the public URL; `workspace/server` comes behind it."""
 
+SIGN_IN: Final = "/ui/sign-in"
+"""Where one signs in; with `?next=` and a path, one goes on there afterwards. By a provider, its id comes behind it."""
+
 KEYS: Final = "_key"
 """First segment of the same endpoints for clients that have an API key, where nothing speaks of OAuth."""
 

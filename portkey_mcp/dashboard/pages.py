@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.types import Scope
 
+from portkey_mcp.addresses import SIGN_IN as SIGN_IN
 from portkey_mcp.addresses import Addresses
 from portkey_mcp.model import Directory, Principal
 
@@ -28,9 +29,6 @@ AWAY: Final = {
     **HEADERS,
     "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace(" form-action 'self';", ""),
 }
-
-SIGN_IN: Final = "/ui/sign-in"
-"""Where one signs in; with `?next=` and a path, one goes on there afterwards."""
 
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = {"portkey.css": "text/css; charset=utf-8"}

@@ -228,13 +228,8 @@ def _token_line(lines: bytes) -> bytes:
 
 
 def _kept(new: Tokens, old: Tokens) -> Tokens:
-    """New tokens, with what an answer need not repeat (RFC 6749, section 6)."""
-    return replace(
-        new,
-        refresh=new.refresh or old.refresh,
-        id_token=new.id_token or old.id_token,
-        dpop_key=new.dpop_key or old.dpop_key,
-    )
+    """New tokens, with what an answer need not repeat. The refresh token is kept by whoever stores them."""
+    return replace(new, id_token=new.id_token or old.id_token, dpop_key=new.dpop_key or old.dpop_key)
 
 
 def _told(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from anyio.abc import TaskGroup
 
-from portkey_mcp.addresses import Addresses
+from portkey_mcp.addresses import SIGN_IN, Addresses
 from portkey_mcp.egress import Egress
 from portkey_mcp.model import Directory
 from portkey_mcp.sealing import KeyRing
@@ -35,9 +35,6 @@ METADATA_SECONDS: Final = 10.0
 
 TOKEN_SECONDS: Final = 60.0
 """Whoever hung up sooner could lose the only refresh token that is good from then on: the answer may come late."""
-
-SIGN_IN: Final = "/ui/sign-in"
-"""Where one signs in with a provider, whose id comes behind it."""
 
 
 @dataclass(frozen=True, slots=True)
